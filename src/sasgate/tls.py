@@ -1,0 +1,142 @@
+"""TLS contexts of the inbound side, and the record that a handshake leaves for admission.
+
+The handshake always finishes: a certificate is asked for and never demanded, every not-ok of
+OpenSSL's verification is recorded, and `admission` answers over HTTP. After an error that a
+callback let pass, OpenSSL's final result reads OK; so the record, never overwritten, is the only
+witness (S2). An exception in a callback ends the handshake (S3).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, field
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from zope.interface import implementer
+
+from sasgate.admission import ChainFault, Presented
+from sasgate.identity import Identity, UnreadableCertificate
+from sasgate.settings import TLSVersion
+from sasgate.trust import CA, Credential
+
+
+# OpenSSL's SSL_MODE_NO_AUTO_CHAIN and SSL_MODE_RELEASE_BUFFERS: no chain is built from the
+# clients' CAs for our own certificate, and an idle connection keeps 45 KiB instead of 74.
+_MODES = 0x8 | 0x10
+
+_DEEPEST_CHAIN = 10
+
+_VERSIONS = {TLSVersion.V1_2: SSL.TLS1_2_VERSION, TLSVersion.V1_3: SSL.TLS1_3_VERSION}
+
+
+@define
+class HandshakeRecord:
+    """What OpenSSL's verification said during one handshake, step by step."""
+
+    calls: int = 0
+    faults: list[ChainFault] = field(factory=list)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """Makes the server side of connections from one context, each with a record of its own."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:  # noqa: N802, N803
+        """One new connection; named by Twisted."""
+        del tlsProtocol
+        connection = SSL.Connection(self._context, None)
+        connection.set_app_data(HandshakeRecord())
+        return connection
+
+
+def server_context(
+    credential: Credential,
+    clients: Sequence[CA],
+    tls: Sequence[TLSVersion],
+    ciphers: str,
+) -> SSL.Context:
+    """Build the context of one listener; `clients` are roots and pinned issuers together.
+
+    The CertificateRequest names all of them: a Java client that holds a leaf alone sends it only
+    when its issuer is named. No session is ever resumed (S12) and none renegotiated (S17).
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    _set_versions(context, tls)
+    context.set_options(
+        SSL.OP_NO_TICKET
+        | SSL.OP_NO_COMPRESSION
+        | SSL.OP_NO_RENEGOTIATION
+        | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(_MODES)
+    context.set_cipher_list(ciphers.encode("ascii"))
+    _present(context, credential)
+    store = context.get_cert_store()
+    assert store is not None  # a new context always has one  # noqa: S101
+    for ca in clients:
+        store.add_cert(crypto.X509.from_cryptography(ca.certificate))
+        context.add_client_ca(ca.certificate)
+    context.set_verify_depth(_DEEPEST_CHAIN)
+    context.set_verify(SSL.VERIFY_PEER, _record)
+    context.set_alpn_select_callback(_select_protocol)
+    return context
+
+
+def presented(connection: SSL.Connection) -> Presented:
+    """Read what the finished handshake of a connection left; refuses by leaving things out."""
+    record = connection.get_app_data()
+    try:
+        leaf = connection.get_peer_certificate(as_cryptography=True)
+        if leaf is None or not isinstance(record, HandshakeRecord):
+            return Presented(None)
+        identity = Identity.read(leaf)
+        chain = connection.get_verified_chain(as_cryptography=True) or []
+    except (UnreadableCertificate, ValueError) as error:
+        return Presented(None, unreadable=f"the certificate cannot be read: {error}")
+    return Presented(
+        identity,
+        calls=record.calls,
+        faults=tuple(record.faults),
+        chain=tuple(cert.public_bytes(serialization.Encoding.DER) for cert in chain),
+    )
+
+
+def _set_versions(context: SSL.Context, tls: Sequence[TLSVersion]) -> None:
+    versions = [_VERSIONS[version] for version in tls]
+    context.set_min_proto_version(min(versions))
+    context.set_max_proto_version(max(versions))
+
+
+def _present(context: SSL.Context, credential: Credential) -> None:
+    context.use_certificate(credential.leaf)
+    for issuer in credential.chain[1:]:
+        context.add_extra_chain_cert(issuer)
+    context.use_privatekey(credential.key)
+    context.check_privatekey()
+
+
+def _record(
+    connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
+) -> bool:
+    """Record one step of the verification and let the handshake finish.
+
+    Raises whatever goes wrong: pyOpenSSL then refuses the handshake, as a connection without a
+    record must be.
+    """
+    del certificate
+    record: Any = connection.get_app_data()
+    record.calls += 1
+    if not ok:
+        record.faults.append(ChainFault(errno, depth))
+    return True
+
+
+def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    del connection
+    # A client that offers only others goes on without ALPN, in HTTP/1.1.
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
