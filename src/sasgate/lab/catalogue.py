@@ -58,8 +58,10 @@ def _tampered(credential: Credential, _: Mapping[str, Authority]) -> Credential:
     return tampered(credential)
 
 
-def _not_utf8(credential: Credential, authorities: Mapping[str, Authority]) -> Credential:
-    return authorities[trees.ORG_TEST].splice(credential, b"not-utf-8", b"\xff" * 9)
+def _unreadable(credential: Credential, authorities: Mapping[str, Authority]) -> Credential:
+    return authorities[trees.ORG_TEST].splice(
+        credential, b"Sant-e", "Santé".encode("latin-1") + b" "
+    )
 
 
 _PLATFORM = (
@@ -253,16 +255,21 @@ _PATHS = (
         _RECETTE,
         issuer=trees.DEEP,
     ),
-    Client("bad-signature", "the last bit of its signature is wrong (S2)", UNTRUSTED, _RECETTE,
-           alter=_tampered),
     Client(
-        "not-utf-8",
-        "its CN is a UTF8String that is no UTF-8",
-        MALFORMED,
-        pair("not-utf-8", _WANTED_OU),
-        alter=_not_utf8,
+        "bad-signature",
+        "the last bit of its signature is wrong (S2)",
+        UNTRUSTED,
+        _RECETTE,
+        alter=_tampered,
     ),
-)  # fmt: skip
+    Client(
+        "unreadable-name",
+        "its CN is a T61String in Latin-1, which OpenSSL passes and cryptography can't decode",
+        MALFORMED,
+        named((OU, _WANTED_OU), attribute(CN, "Sant-e", StringType.T61String)),
+        alter=_unreadable,
+    ),
+)
 
 CATALOGUE: Mapping[str, Client] = MappingProxyType(
     {

@@ -1,11 +1,13 @@
 """A lab in a folder: created once, opened by whoever needs its certificates.
 
-ca/ACR-EL-TEST.cer …                the CAs, DER, under ANS's names; hostile ones included
-authorities/NAME.pem                key, certificate and chain of every CA
-clients/NAME.pem, NAME.chain.pem    the catalogue: key and leaf; key, leaf and intermediates
-server.pem, server.key, public-root.pem     the gateway's own certificate and its root
-editor/ACME_TEST.key.crt.ca.pem …   the editor's own, as ANS's one PEM file
-lab.json                            the mark of a lab; when it was created
+- `ca/ACR-EL-TEST.cer`, …: IGC Santé's six CAs, DER, under ANS's names
+- `strangers/NAME.cer`: the other CAs, DER
+- `authorities/NAME.pem`: key, certificate and chain of every CA
+- `clients/NAME.pem`, `clients/NAME.chain.pem`: the catalogue; key and leaf, or with intermediates
+- `server.pem`, `server.key`, `public-root.pem`: the gateway's own certificate and its root
+- `servers/`: variants of it
+- `editor/ACME_TEST.key.crt.ca.pem`, …: the editor's own, each as ANS's one PEM file
+- `lab.json`: the mark of a lab; when it was created
 """
 
 import json
