@@ -1,0 +1,94 @@
+"""The ini file as settings.
+
+`load` either returns a whole, valid configuration or raises every fault of the file at once.
+Nothing but the file itself is opened: certificates and CAs are read by `trust`.
+"""
+
+import re
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+
+from sasgate.config import ini
+from sasgate.config.coherence import Placed, check_coherence
+from sasgate.config.environment import PREFIX as ENVIRONMENT
+from sasgate.config.environment import environment_name, read_environments
+from sasgate.config.listeners import admin_endpoint, read_inbound, read_outbound
+from sasgate.config.policy import read_limits, read_log, read_revocation
+from sasgate.config.section import Report, SectionReader, likely
+from sasgate.config.values import path_from
+from sasgate.environments import PRESETS
+from sasgate.settings import Settings
+
+
+_SECTIONS = ("sasgate", "inbound", "outbound", "revocation", "limits", "log")
+_REPEATED = re.compile(r"(inbound|outbound):[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def load(path: str | PathLike[str]) -> Settings:
+    """The settings in the file at `path`; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds at least one fault; all are in it, in the
+            order of the file.
+    """
+    file = Path(path).absolute()
+    document = ini.read(file)
+    report = Report(file, document.faults)
+    settings = _settings(_known_sections(document.sections, report), report)
+    report.conclude()
+    return settings
+
+
+def _settings(sections: dict[str, ini.Section], report: Report) -> Settings:
+    def reader(name: str) -> SectionReader:
+        return SectionReader(sections.get(name, ini.Section(name, None)), report)
+
+    head = reader("sasgate")
+    path = path_from(head.folder)
+    known = [*PRESETS, *(name.removeprefix(ENVIRONMENT) for name in _named(ENVIRONMENT, sections))]
+    inherited = head.words("environment", environment_name(known))
+    state = head.one("state", path, path("state"))
+    ca = head.one("ca", path, path("ca"))
+    admin = admin_endpoint(head)
+    head.finish()
+    inbounds = [read_inbound(reader(n), known, inherited) for n in _named("inbound", sections)]
+    outbounds = [read_outbound(reader(n), known, inherited) for n in _named("outbound", sections)]
+    settings = Settings(
+        path=report.path,
+        state=state,
+        admin=admin.text if admin else None,
+        environments=MappingProxyType(read_environments(sections, ca, report)),
+        inbounds=tuple(inbound for inbound, _ in inbounds),
+        outbounds=tuple(outbound for outbound, _ in outbounds),
+        revocation=read_revocation(reader("revocation")),
+        limits=read_limits(reader("limits")),
+        log=read_log(reader("log")),
+        lines=MappingProxyType(report.lines),
+    )
+    places = [place for _, place in (*inbounds, *outbounds)]
+    if admin is not None:
+        places.insert(0, Placed("sasgate", "admin", (admin,)))
+    check_coherence(settings, places, report)
+    return settings
+
+
+def _known_sections(sections: Iterable[ini.Section], report: Report) -> dict[str, ini.Section]:
+    """The sections by name; a repeated or unknown one is noted and left out."""
+    found: dict[str, ini.Section] = {}
+    for section in sections:
+        name = section.name
+        if name in found:
+            reason = f"is given twice, first on line {found[name].number}"
+            report.add(section.number, name, reason, "keep one of them")
+        elif name in _SECTIONS or _REPEATED.fullmatch(name) or name.startswith(ENVIRONMENT):
+            found[name] = section
+        else:
+            remedy = likely(name, (*_SECTIONS, "inbound:NAME", "outbound:NAME", "environment:NAME"))
+            report.add(section.number, name, "is no section", remedy)
+    return found
+
+
+def _named(kind: str, sections: Iterable[str]) -> list[str]:
+    return [name for name in sections if name.partition(":")[0] == kind.removesuffix(":")]
