@@ -4,9 +4,19 @@ from pathlib import Path
 
 import click
 
+from sasgate.config.backends import backend_from
+from sasgate.config.values import Rejected
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.configuration import FILE, Ports, configuration
 from sasgate.lab.pki import MARK, Lab
+
+
+def _checked_backend(_: click.Context, __: click.Parameter, text: str) -> str:
+    try:
+        backend_from(Path(), None, unsafe=False)(text)
+    except Rejected as error:
+        raise click.BadParameter(f"{text} {error.reason}; {error.remedy}") from error
+    return text
 
 
 @click.group()
@@ -25,6 +35,7 @@ def lab() -> None:
 )
 @click.option(
     "--backend",
+    callback=_checked_backend,
     default="http://127.0.0.1:8080",
     show_default=True,
     help="The editor's server, http:// on the loopback.",

@@ -1,0 +1,185 @@
+"""`sasgate lab init`: what it writes, and where it refuses to write."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sasgate import config
+from sasgate.commands.lab import lab as command
+from sasgate.environments import PRESETS
+from sasgate.identity import NamePair
+from sasgate.lab.configuration import Ports, configuration
+from sasgate.lab.pki import Lab, NotALab
+from sasgate.settings import RevocationMode, Settings
+from sasgate.trust import load_anchors, load_credential
+
+
+ENVIRONMENTS = ("lab-recette", "lab-preproduction", "lab-production")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["init", *arguments])
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab) -> Path:
+    """A lab by the command, but with the session's keys: making them is tested once, below."""
+    monkeypatch.setattr(Lab, "create", lambda directory: copy_of(lab, directory))
+    result = run(str(tmp_path / "new"), "--port", "7001", "--backend", "http://127.0.0.1:7003")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "new"
+
+
+def copy_of(lab: Lab, directory: Path) -> Lab:
+    for file in lab.directory.rglob("*"):
+        if file.is_file():
+            copy = directory / file.relative_to(lab.directory)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+            copy.chmod(file.stat().st_mode)
+    return Lab.open(directory)
+
+
+@pytest.fixture
+def settings(made: Path) -> Settings:
+    return config.load(made / "sasgate.ini")
+
+
+def test_the_configuration_has_no_fault(settings: Settings) -> None:
+    assert set(ENVIRONMENTS) <= set(settings.environments)
+
+
+def test_recette_and_preproduction_share_a_listener_and_production_has_its_own(
+    settings: Settings,
+) -> None:
+    listeners = {
+        inbound.name: (inbound.environments, [str(each) for each in inbound.listen])
+        for inbound in settings.inbounds
+    }
+    assert listeners == {
+        "inbound": (ENVIRONMENTS[:2], ["tcp:7001:interface=127.0.0.1"]),
+        "inbound:production": (ENVIRONMENTS[2:], ["tcp:7002:interface=127.0.0.1"]),
+    }
+
+
+def test_every_route_leads_to_the_backend(settings: Settings) -> None:
+    backends = {
+        str(backend)
+        for inbound in settings.inbounds
+        for route in inbound.routes
+        for backend in route.backends
+    }
+    assert backends == {"http://127.0.0.1:7003"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_environment_has_the_platforms_pair_and_the_loopback(
+    preset: str, settings: Settings
+) -> None:
+    environment = settings.environments[f"lab-{preset}"]
+    published = PRESETS[preset]
+    assert environment.clients == (NamePair(published.client_cn, published.client_ou),)
+    assert [str(network) for network in environment.addresses or ()] == ["127.0.0.1/32", "::1/128"]
+
+
+def test_revocation_is_off_and_the_file_says_why(settings: Settings, made: Path) -> None:
+    assert settings.revocation.mode is RevocationMode.OFF
+    assert "without revocation" in (made / "sasgate.ini").read_text()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_gateway_can_load_each_environments_cas(environment: str, settings: Settings) -> None:
+    anchors = load_anchors(settings, environment)
+    assert len(anchors.roots) == len(anchors.issuers) == 1
+
+
+def test_the_gateway_can_load_its_own_certificate(settings: Settings) -> None:
+    inbound = settings.inbounds[0]
+    credential = load_credential(
+        settings, inbound.name, inbound.certificate, inbound.key, datetime.now(UTC)
+    )
+    assert len(credential.chain) == 2
+
+
+def test_no_genuine_environment_is_named_in_the_file() -> None:
+    """A lab must never admit the genuine platform, nor a genuine gateway the lab."""
+    text = configuration(Ports(), "http://127.0.0.1:8080")
+    sections = [line for line in text.splitlines() if line.startswith("[environment:")]
+    assert len(sections) == 3
+    assert all(line.startswith("[environment:lab-") for line in sections)
+
+
+def test_port_0_leaves_both_listeners_to_the_system() -> None:
+    text = configuration(Ports(0, 0), "http://127.0.0.1:8080")
+    assert text.count("listen = tcp:0:interface=127.0.0.1") == 2
+
+
+def test_the_command_makes_a_whole_lab_and_says_what_to_run_next(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    result = run(str(directory), "--port", "0")
+    assert result.exit_code == 0
+    assert f"twistd --nodaemon --pidfile= sasgate -c {directory}/sasgate.ini" in result.output
+    made = Lab.open(directory)
+    assert made.authorities["ACR-EL"].key.key_size == 4096
+    assert made.clients["recette"].key.key_size == 2048
+    assert "tcp:0:" in (directory / "sasgate.ini").read_text()
+
+
+def test_an_empty_folder_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
+) -> None:
+    monkeypatch.setattr(Lab, "create", lambda directory: copy_of(lab, directory))
+    assert run(str(tmp_path)).exit_code == 0
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_folder_that_holds_anything_else_is_refused_and_left_alone(
+    force: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    result = run(str(tmp_path), *force)
+    assert result.exit_code == 1
+    assert "not empty, and no lab" in result.output
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_existing_lab_is_kept_unless_forced(made: Path) -> None:
+    before = (made / "server.key").read_bytes()
+    result = run(str(made))
+    assert result.exit_code == 1
+    assert "--force" in result.output
+    assert (made / "server.key").read_bytes() == before
+
+
+def test_an_existing_lab_is_written_over_when_forced(made: Path) -> None:
+    (made / "server.key").write_text("old")
+    with pytest.raises(NotALab):
+        Lab.open(made)
+    assert run(str(made), "--force").exit_code == 0
+    Lab.open(made)
+
+
+def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run(str(tmp_path / "file" / "below"))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    assert str(tmp_path / "file") in result.output
+
+
+@pytest.mark.parametrize("port", ["-1", "65535", "http"])
+def test_a_port_that_leaves_none_for_production_is_refused(port: str, tmp_path: Path) -> None:
+    assert run(str(tmp_path / "new"), "--port", port).exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("backend", ["8080", "http://192.0.2.1:8080", "http://127.0.0.1:1/x", ""])
+def test_a_backend_that_the_gateway_would_refuse_is_refused_at_once(
+    backend: str, tmp_path: Path
+) -> None:
+    result = run(str(tmp_path / "new"), "--backend", backend)
+    assert result.exit_code == 2
+    assert "--backend" in result.output
+    assert not (tmp_path / "new").exists()
