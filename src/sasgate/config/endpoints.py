@@ -6,6 +6,8 @@ with addresses or not) is what Twisted will listen on.
 
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from os.path import normpath
 from pathlib import Path
 
 from attrs import frozen
@@ -92,12 +94,12 @@ def _tcp(arguments: Mapping[str, str], proxied: bool) -> Endpoint:
     if not is_address(interface) and interface != "localhost":
         raise Rejected("interface is no IP address", r"write interface=127.0.0.1 or interface=\:\:")
     _check_backlog(arguments)
-    place = ("127.0.0.1" if interface == "localhost" else interface, str(int(port)))
+    address = ip_address("127.0.0.1" if interface == "localhost" else interface)
     return Endpoint(
         text=_joined("tcp", arguments),
         proxied=proxied,
         kind="tcp",
-        place=place,
+        place=(str(address), str(int(port))),
         local=is_loopback(interface),
         addressed=True,
     )
@@ -118,7 +120,7 @@ def _unix(arguments: Mapping[str, str], proxied: bool, folder: Path) -> Endpoint
         text=_joined("unix", {**arguments, "address": path}),
         proxied=proxied,
         kind="unix",
-        place=(path,),
+        place=(normpath(path),),
         local=True,
         addressed=False,
         has_mode="mode" in arguments,

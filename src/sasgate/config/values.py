@@ -217,7 +217,8 @@ def name_pair(text: str) -> NamePair:
     try:
         return parse_pair(text)
     except ValueError as error:
-        reason = str(error) or "no spaces around `,` or `=`, `\\` before a special character"
+        # cryptography says nothing where the syntax of RFC 4514 is at fault.
+        reason = str(error) or r"no space around `,` or `=`; `\` before each of ,+;<> in a value"
         raise Rejected(
             f"is no name of a client ({reason})", "write CN=some-client,OU=123456789012345"
         ) from None
