@@ -61,7 +61,7 @@ class Received:
 class Channel(HTTPChannel):
     """Keeps header lines as they came: twisted.web rewrites the case of their names."""
 
-    def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - named by Twisted
+    def headerReceived(self, line: bytes) -> bool:
         """Keep one line, unfolded by Twisted if it was folded."""
         request = self.requests[-1]
         name, _, value = line.decode("latin-1").partition(":")
@@ -200,7 +200,7 @@ class _Stream:
     request: Request
     left: int
 
-    def resumeProducing(self) -> None:  # noqa: N802 - named by Twisted
+    def resumeProducing(self) -> None:
         piece = _CHUNK[: self.left]
         self.left -= len(piece)
         if piece:
@@ -209,7 +209,7 @@ class _Stream:
             self.request.unregisterProducer()
             self.request.finish()
 
-    def stopProducing(self) -> None:  # noqa: N802 - named by Twisted
+    def stopProducing(self) -> None:
         self.left = 0
 
 

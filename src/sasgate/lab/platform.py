@@ -7,17 +7,20 @@ acceptance kit tells a refusal by 4xx from a reset, and so must whoever reads th
 
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import Enum
-from http.client import HTTPConnection, HTTPException, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, IncompleteRead, RemoteDisconnected
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 from attrs import field, frozen
 
 from sasgate.lab import fhir
+from sasgate.lab.tls_stream import TLSStream
 
 
 PATIENCE = 7.0
@@ -44,6 +47,8 @@ def slots(now: datetime, *, raw: bool = False) -> Call:
     query = (
         "_include=Slot:schedule&_include:iterate=Schedule:actor"
         "&_include:iterate=PractitionerRole:healthcareService"
+        "&_include:iterate=PractitionerRole:location&_include=Slot:service-type-reference"
+        "&_include:iterate=HealthcareService:organization"
         f"&status=free&start=ge{begin}&start=le{end}"
         f"&schedule.actor:Practitioner.identifier={quote(who, safe=':,|' if raw else ':,')}"
         "&_count=1000"
@@ -107,11 +112,11 @@ class Failure(Enum):
 
     REFUSED = "connection refused"
     RESET = "connection reset"
-    CLOSED = "connection closed without an answer"
+    CLOSED = "connection closed before the end of the answer"
     ALERT = "TLS alert or error"
     UNTRUSTED = "the server's certificate is not trusted"
     TIMEOUT = "no answer in time"
-    NOT_HTTP = "the answer is not HTTP, or is cut short"
+    NOT_HTTP = "the answer is not HTTP"
     OTHER = "the network failed"
 
 
@@ -158,15 +163,15 @@ class Platform:
         finally:
             session.close()
 
-    def dial(self) -> ssl.SSLSocket:
-        """A socket after the TLS handshake, for what no HTTP client would send.
+    def dial(self) -> TLSStream:
+        """A connection after the TLS handshake, for what no HTTP client would send.
 
         Raises:
             OSError: the connection or the handshake failed.
         """
         plain = socket.create_connection((self.host, self.port), self.timeout)
         try:
-            return self._context().wrap_socket(plain, server_hostname=self.server_name or self.host)
+            return TLSStream(plain, self._context(), self.server_name or self.host)
         except BaseException:
             plain.close()
             raise
@@ -179,7 +184,10 @@ class Platform:
             if self.version < ssl.TLSVersion.TLSv1_2:
                 # OpenSSL's default level of security would refuse it before the server can.
                 context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = context.maximum_version = self.version
+            with warnings.catch_warnings():
+                # Python deprecates the versions that a probe has to offer.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = context.maximum_version = self.version
         if self.client is not None:
             context.load_cert_chain(self.client)
         return context
@@ -226,7 +234,8 @@ class Session:
     def _connect(self) -> HTTPConnection:
         platform = self._platform
         connection = HTTPConnection(platform.host, platform.port, timeout=platform.timeout)
-        connection.sock = platform.dial()
+        # http.client asks no more of a socket than TLSStream has.
+        connection.sock = cast("socket.socket", platform.dial())
         # Without this, http.client would open a plain connection once this one is closed.
         connection.auto_open = 0
         return connection
@@ -236,7 +245,7 @@ def _failure(error: OSError | HTTPException) -> Failure:
     match error:
         case ConnectionRefusedError():
             return Failure.REFUSED
-        case RemoteDisconnected() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+        case RemoteDisconnected() | IncompleteRead() | ssl.SSLEOFError():
             return Failure.CLOSED
         case ConnectionResetError() | BrokenPipeError():
             return Failure.RESET
