@@ -1,0 +1,69 @@
+# Every target does all of its own set-up on a fresh clone.
+#   make demo [KEEP=1]            the gateway, the platform's calls, a table of what came
+#   make test [PYTEST_ARGS=...]   every test
+#   make lint                     ruff and mypy
+#   make clean                    back to a fresh clone
+# PYTHON=python3.12 takes another interpreter (3.11 or newer).
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PROGRAMS := nginx openssl curl
+
+# Debian keeps nginx where only root looks for programs.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: demo test lint clean programs FORCE
+.DELETE_ON_ERROR:
+
+demo: .make/installed
+	@$(BIN)/python -m sasgate.lab.demo $(if $(KEEP),--keep)
+
+test: .make/installed programs
+	$(BIN)/python -m pytest -p tests.plugin_no_skip $(PYTEST_ARGS)
+
+lint: .make/linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .make build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+programs:
+	@missing=; for program in $(PROGRAMS); do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "Missing:$$missing. The tests that need them are skipped; to run them, as root:"; \
+	    echo "    apt-get install$$missing"; \
+	fi
+
+.make/venv: | .make
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=/path/to/python3.11, or as root:"; \
+	    echo "    apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make a virtual environment; as root:"; \
+	    echo "    apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+# The editable install is a tree of links (setup.cfg, editable_wheel): a file that comes or goes
+# needs a new one, a file that changes doesn't. Hence the list, and not the files.
+.make/sources: FORCE | .make
+	@find src/sasgate twisted -name '*.py' | LC_ALL=C sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+.make/installed: .make/venv .make/sources setup.cfg pyproject.toml constraints.txt
+	$(INSTALL) setuptools
+	$(INSTALL) --no-build-isolation -e '.[test]'
+	@touch $@
+
+.make/linters: .make/installed
+	$(INSTALL) --no-build-isolation -e '.[test,lint]'
+	@touch $@
+
+.make:
+	@mkdir -p $@
