@@ -68,7 +68,10 @@ class RequestHead:
 
 @frozen
 class ResponseHead:
-    """A response's head; `reason` may be empty."""
+    """A response's head; `reason` may be empty.
+
+    `length` is the Content-Length where `announced_length`, also where no body follows.
+    """
 
     status: int
     reason: bytes
@@ -76,6 +79,7 @@ class ResponseHead:
     fields: list[Field]
     framing: Framing
     length: int
+    announced_length: bool
     connection: frozenset[bytes]
 
     @property
@@ -252,7 +256,16 @@ class ResponseReader(_Reader):
         http11 = version == b"HTTP/1.1"
         framing, length = _response_framing(known, status, method, http11)
         self._begin_body(framing, length)
-        return ResponseHead(status, rest[4:], http11, fields, framing, length, known.connection)
+        return ResponseHead(
+            status=status,
+            reason=rest[4:],
+            http11=http11,
+            fields=fields,
+            framing=framing,
+            length=length,
+            announced_length=bool(known.lengths),
+            connection=known.connection,
+        )
 
     def closed(self) -> bool:
         """Tell that the server closed; whether the response is whole by that (RFC 9112, 8)."""
@@ -383,10 +396,3 @@ def _has_bare_line_end(head: bytes) -> bool:
 
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")
-
-
-def head_bytes(first_line: bytes, fields: list[Field]) -> bytes:
-    """Write a head: its first line without CRLF, its fields as they are."""
-    lines = [first_line]
-    lines.extend(name + b": " + value for name, value in fields)
-    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -129,7 +129,7 @@ def json_line(event: LogEvent) -> str:
     """
     try:
         return _JSON.encode({**_envelope(event), **_contents(event)}) + "\n"
-    except Exception as error:  # noqa: BLE001 - a lost line is lost evidence, whatever the cause
+    except Exception as error:  # a lost line is lost evidence
         reason = f"unformattable event: {type(error).__name__}"
         return _JSON.encode({**_UNKNOWN, "message": reason}) + "\n"
 

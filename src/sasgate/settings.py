@@ -233,6 +233,7 @@ class Settings:
     """A whole, valid configuration.
 
     `path` is the file it came from; `lines` says where in it each (section, key) stands.
+    `environments` are those that a listener uses.
     """
 
     path: Path

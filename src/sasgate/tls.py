@@ -45,7 +45,7 @@ class ServerTLS:
     def __init__(self, context: SSL.Context) -> None:
         self._context = context
 
-    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:  # noqa: N802, N803
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """One new connection; named by Twisted."""
         del tlsProtocol
         connection = SSL.Connection(self._context, None)

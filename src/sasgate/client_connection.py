@@ -1,0 +1,272 @@
+"""A connection that a client opened to the gateway: its requests in order, its time limits.
+
+Answers leave in the order of their requests, since the next request is looked at only when the
+exchange before it is over (S42). What a client may cost is bounded at every step: how long it
+may take, how much is held for it, and how slowly it may read or write.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sasgate.deadlines import NEVER, Deadlines
+from sasgate.forward import Exchange
+from sasgate.heads import reply_head
+from sasgate.http1 import BadMessage, HeadLimits, RequestHead, RequestReader
+from sasgate.settings import Limits
+from sasgate.site import Exchanged, Reply, Site
+
+
+class _State(Enum):
+    HANDSHAKE = "handshake"
+    HEAD = "head"
+    IDLE = "idle"
+    EXCHANGE = "exchange"
+    DISCARDING = "discarding"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+# A refused request's body is read and thrown away up to so many bytes, for so many seconds, so
+# that the answer arrives and no TCP reset does; the peer has as long to close its side.
+_MOST_DISCARDED = 1024 * 1024
+_LINGER = 5.0
+
+# More than this of what is not yet asked for, and the client is read no further.
+_MOST_BUFFERED = 64 * 1024
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class ClientConnection(Protocol):
+    """One client; `accepted` is when its connection came, in seconds of the reactor's clock."""
+
+    _log = Logger()
+
+    transport: Any  # TCP, UNIX or TLS: no one interface of Twisted has all that is used
+    deadline = NEVER
+
+    def __init__(
+        self, site: Site, deadlines: Deadlines, limits: Limits, accepted: float, *, secure: bool
+    ) -> None:
+        self.site = site
+        self.limits = limits
+        self.reader = RequestReader(HeadLimits(limits.head_size, limits.head_fields))
+        self.now: Callable[[], float] = deadlines.now
+        self._deadlines = deadlines
+        self._accepted = accepted
+        self._secure = secure
+        self._state = _State.HANDSHAKE
+        self._exchange: Exchange | None = None
+        self._ends = accepted + limits.connection_age
+        self._full = False
+        self._held = False
+        self._advancing = False
+        self._discarded = 0
+
+    def connectionMade(self) -> None:
+        """Wait for the handshake, or, on a plain listener, for a request."""
+        self.transport.registerProducer(self, True)
+        self._deadlines.add(self)
+        if self._secure:
+            self.deadline = self._accepted + self.limits.handshake
+        else:
+            self._await_first_head()
+
+    def handshakeCompleted(self) -> None:
+        """Let the site take note of the client, whom it judges at the first request."""
+        try:
+            self._ends = self.now() + self.site.handshake_completed(self.transport)
+        except Exception:
+            # Twisted would log it and go on with a connection that nobody judged (S3).
+            self._log.failure("a finished handshake could not be read")
+            self.abort()
+            return
+        self._await_first_head()
+
+    def _await_first_head(self) -> None:
+        self._state = _State.HEAD
+        self.deadline = self.now() + self.limits.head_time
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes of requests, or throw them away once an answer closed the connection."""
+        if self._state is _State.DISCARDING:
+            self._discard(data)
+            return
+        if self._state in {_State.CLOSING, _State.CLOSED}:
+            return
+        self.reader.receive(data)
+        if self._exchange is None:
+            self._advance()
+        else:
+            self._exchange.request_bytes()
+        if self.reader.buffered > _MOST_BUFFERED:
+            self.hold()
+
+    def _advance(self) -> None:
+        # A loop and not a recursion: a client may send many requests in one piece.
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._exchange is None and not self._full and self._begin_exchange():
+                pass
+        finally:
+            self._advancing = False
+
+    def _begin_exchange(self) -> bool:
+        if self._state not in {_State.HEAD, _State.IDLE}:
+            return False
+        try:
+            head = self.reader.head()
+        except BadMessage as error:
+            self._refuse(error)
+            return False
+        if head is None:
+            if self._state is _State.IDLE and self.reader.buffered:
+                self._await_first_head()
+            return False
+        self._state = _State.EXCHANGE
+        self._exchange = exchange = Exchange(self, head)
+        exchange.start()
+        return True
+
+    def exchange_over(self, *, keep: bool) -> None:
+        """Turn to the next request, or close once the answer has left."""
+        self._exchange = None
+        if not keep:
+            self._end()
+            return
+        self._state = _State.IDLE
+        self.deadline = min(self.now() + self.limits.keep_alive, self._ends)
+        self.go_on()
+        self._advance()
+
+    def drain(self) -> None:
+        """Serve what is under way and nothing after it."""
+        self._ends = self.now()
+        if self._state is _State.IDLE or (self._state is _State.HEAD and not self.reader.buffered):
+            self._lose()
+        elif self._state is _State.HANDSHAKE:
+            self.abort()
+
+    def keeps(self) -> bool:
+        """Whether another request may follow the one under way."""
+        return self._state is _State.EXCHANGE and self.now() < self._ends
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self.transport.write(data)
+
+    def reply(self, reply: Reply, head: RequestHead, *, keep: bool) -> int:
+        """Send an answer of the gateway's own; returns the bytes of body sent."""
+        body = b"" if head.method == b"HEAD" else reply.body
+        self.write(reply_head(reply, head, keep=keep) + body)
+        return len(body)
+
+    def _refuse(self, error: BadMessage) -> None:
+        now = self.now()
+        reply = self.site.failure(error.status, error.reason)
+        record = Exchanged("", b"", b"", now, now, now, error.status, error=reply.reason)
+        record.sent = len(reply.body)
+        self.write(reply_head(reply, None, keep=False) + reply.body)
+        self.site.finished(record)
+        self._lose()
+
+    def hold(self) -> None:
+        """Read no more for now."""
+        if not self._held:
+            self._held = True
+            self.transport.pauseProducing()
+
+    def go_on(self) -> None:
+        """Read again."""
+        if self._held:
+            self._held = False
+            self.transport.resumeProducing()
+
+    def is_full(self) -> bool:
+        """Whether the client reads slower than answers come."""
+        return self._full
+
+    def pauseProducing(self) -> None:
+        """Remember that the client is behind; the exchange holds its server back."""
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        """Go on: the client has taken what was sent."""
+        self._full = False
+        if self._exchange is not None:
+            self._exchange.client_drained()
+        else:
+            self._advance()
+
+    def stopProducing(self) -> None:
+        """Nothing: `connectionLost` follows."""
+
+    def deadline_passed(self, now: float) -> None:
+        """End what takes too long."""
+        del now
+        if self._exchange is not None:
+            self._exchange.deadline_passed()
+        elif self._state is _State.IDLE:
+            self._lose()
+        elif self._state is _State.HEAD and self.reader.buffered:
+            self._refuse(BadMessage("the request's head comes too slowly", 408))
+        elif self._state is _State.HEAD:
+            self._lose()
+        else:
+            self.abort()
+
+    def _end(self) -> None:
+        self.go_on()
+        if self.reader.body_complete:
+            self._lose()
+            return
+        self._state = _State.DISCARDING
+        self.deadline = self.now() + _LINGER
+        self._discard(b"")
+
+    def _discard(self, data: bytes) -> None:
+        self.reader.receive(data)
+        self._discarded += len(data)
+        try:
+            self.reader.body()
+        except BadMessage:
+            self._lose()
+            return
+        if self.reader.body_complete or self._discarded > _MOST_DISCARDED:
+            self._lose()
+
+    def _lose(self) -> None:
+        """Close in order: what was written leaves first, and the peer may still be sending."""
+        self._state = _State.CLOSING
+        self.deadline = self.now() + _LINGER
+        self.go_on()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self._state is _State.CLOSED:
+            return
+        self._state = _State.CLOSED
+        self.deadline = NEVER
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """Give up the exchange under way."""
+        handshaken = self._state is not _State.HANDSHAKE
+        self._state = _State.CLOSED
+        self._deadlines.discard(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_lost()
+        self.site.closed(reason, handshaken=handshaken)

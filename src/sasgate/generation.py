@@ -1,0 +1,178 @@
+"""One generation: all that a reload can change, built and checked aside as one immutable value."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import frozen
+from OpenSSL import SSL
+
+from sasgate.admission import EnvironmentRules
+from sasgate.errors import ConfigError, Fault
+from sasgate.pool import Balancer
+from sasgate.settings import Backend, Inbound, Route, Settings
+from sasgate.tls import ServerTLS, server_context
+from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
+from sasgate.upstream_tls import client_context
+from sasgate.upstreams import Upstreams
+
+
+@frozen
+class TargetRoute:
+    """A raw path prefix and the servers behind it."""
+
+    prefix: bytes
+    balancer: Balancer
+
+    def matches(self, path: bytes) -> bool:
+        """Whether a raw path lies at or below the prefix, on `/` boundaries (S43)."""
+        return self.prefix in {b"/", path} or path.startswith(self.prefix + b"/")
+
+
+@frozen
+class ListenerRules:
+    """What is in force on one inbound listener; `routes` by environment, longest prefix first."""
+
+    name: str
+    environments: tuple[EnvironmentRules, ...]
+    tls: ServerTLS
+    routes: Mapping[str, tuple[TargetRoute, ...]]
+    check_path: bytes
+    settings: Inbound
+
+    def route(self, environment: str, path: bytes) -> Balancer | None:
+        """Where requests of an environment go, or None."""
+        for route in self.routes.get(environment, ()):
+            if route.matches(path):
+                return route.balancer
+        return None
+
+
+@frozen
+class Generation:
+    """Everything in force at one time; swapped by one assignment, never changed."""
+
+    settings: Settings
+    listeners: Mapping[str, ListenerRules]
+
+
+@frozen
+class Trust:
+    """What was loaded from disk for one configuration, checked.
+
+    `contexts` by listener, `servers` for the backends that are reached by TLS.
+    """
+
+    anchors: Mapping[str, Anchors]
+    contexts: Mapping[str, SSL.Context]
+    servers: Mapping[Backend, SSL.Context]
+
+
+def load_trust(settings: Settings, now: datetime) -> Trust:
+    """Load every CA, certificate and key that the inbound listeners name.
+
+    Raises:
+        ConfigError: with all faults of all files.
+    """
+    faults: list[Fault] = []
+    anchors: dict[str, Anchors] = {}
+    contexts: dict[str, SSL.Context] = {}
+    servers: dict[Backend, SSL.Context] = {}
+    for environment in settings.environments:
+        try:
+            anchors[environment] = load_anchors(settings, environment)
+        except ConfigError as error:
+            faults.extend(error.faults)
+    for inbound in settings.inbounds:
+        try:
+            contexts[inbound.name] = _context(settings, inbound, anchors, now)
+            servers.update(_server_contexts(settings, inbound))
+        except ConfigError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigError(*faults)
+    return Trust(anchors, contexts, servers)
+
+
+def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
+    """Put a generation together of what was loaded."""
+    listeners = {
+        inbound.name: _listener_rules(settings, inbound, trust, upstreams)
+        for inbound in settings.inbounds
+    }
+    return Generation(settings, listeners)
+
+
+def _context(
+    settings: Settings, inbound: Inbound, anchors: Mapping[str, Anchors], now: datetime
+) -> SSL.Context:
+    credential = load_credential(settings, inbound.name, inbound.certificate, inbound.key, now)
+    clients = {
+        ca.der: ca
+        for environment in inbound.environments
+        if environment in anchors
+        for ca in anchors[environment].all
+    }
+    try:
+        return server_context(credential, tuple(clients.values()), inbound.tls, inbound.ciphers)
+    except SSL.Error as error:
+        reason = f"OpenSSL refuses it with its key: {error}"
+        raise ConfigError(
+            settings.fault(inbound.name, "certificate", inbound.certificate, reason)
+        ) from error
+
+
+def _listener_rules(
+    settings: Settings, inbound: Inbound, trust: Trust, upstreams: Upstreams
+) -> ListenerRules:
+    routes = {
+        environment: tuple(_routes(environment, inbound.routes, trust, upstreams))
+        for environment in inbound.environments
+    }
+    return ListenerRules(
+        name=inbound.name,
+        environments=tuple(
+            _environment_rules(settings, environment, trust.anchors[environment])
+            for environment in inbound.environments
+        ),
+        tls=ServerTLS(trust.contexts[inbound.name]),
+        routes=routes,
+        check_path=f"{inbound.base_path}/check".encode("ascii"),
+        settings=inbound,
+    )
+
+
+def _routes(
+    environment: str, routes: Iterable[Route], trust: Trust, upstreams: Upstreams
+) -> Iterable[TargetRoute]:
+    own = [route for route in routes if route.environment in {environment, None}]
+    # The longest prefix first; of two equal ones, that which names the environment.
+    own.sort(key=lambda route: (-len(route.prefix), route.environment is None))
+    for route in own:
+        pools = [upstreams.pool(backend, trust.servers.get(backend)) for backend in route.backends]
+        yield TargetRoute(route.prefix.encode("ascii"), Balancer(pools))
+
+
+def _environment_rules(settings: Settings, name: str, anchors: Anchors) -> EnvironmentRules:
+    environment = settings.environments[name]
+    return EnvironmentRules(
+        name=name,
+        roots=frozenset(ca.der for ca in anchors.roots),
+        issuers=frozenset(ca.der for ca in anchors.issuers),
+        clients=frozenset(environment.clients),
+        addresses=environment.addresses,
+        deny=environment.deny,
+    )
+
+
+def _server_contexts(settings: Settings, inbound: Inbound) -> Mapping[Backend, SSL.Context]:
+    secure = {backend for route in inbound.routes for backend in route.backends}
+    try:
+        return {
+            backend: client_context(backend.roots)
+            for backend in secure
+            if backend.scheme == "https"
+        }
+    except UnusableFile as error:
+        raise ConfigError(
+            settings.fault(inbound.name, "backend_roots", error.path, error.reason, error.remedy)
+        ) from error

@@ -1,0 +1,284 @@
+"""The inbound side: SAS calls, is judged, and its requests go to the editor's backends.
+
+Every path of the listener needs an admitted client, `/check` included; policy belongs to the
+listener, and neither SNI nor Host changes it (S16).
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from sasgate import headers
+from sasgate.admission import Outcome, Presented, Verdict, Verify, judge
+from sasgate.generation import ListenerRules
+from sasgate.headers import Kind
+from sasgate.health import Health
+from sasgate.http1 import RequestHead
+from sasgate.identity import Identity, printable_value
+from sasgate.journal import Access, Decision
+from sasgate.pool import Balancer
+from sasgate.settings import Address
+from sasgate.site import Exchanged, Forward, Plan, Reply
+from sasgate.surroundings import Surroundings
+from sasgate.tls import presented
+
+
+# A name is cut at so many characters in an answer: a certificate may hold 64 KiB of it (S39).
+_LONGEST_CN = 256
+
+
+class Seat(Protocol):
+    """A client's place among the connections of its listener."""
+
+    def admitted(self) -> None:
+        """Learn that the client is a stranger no longer."""
+
+    def gone(self) -> None:
+        """Learn that the connection is lost."""
+
+
+class InboundSite:
+    """One client of an inbound listener.
+
+    `rules` gives what is in force on the listener at the moment; a connection that was judged by
+    an older generation is judged again, from what its handshake left, before its next request.
+    """
+
+    def __init__(
+        self,
+        rules: Callable[[], ListenerRules],
+        peer: Address,
+        surroundings: Surroundings,
+        health: Health,
+        place: Seat,
+    ) -> None:
+        self._rules = rules
+        self._peer = peer
+        self._limits = surroundings.limits
+        self._wall = surroundings.wall
+        self._journal = surroundings.journal
+        self._health = health
+        self._place = place
+        self._judged_by: ListenerRules | None = None
+        self._verdict = Verdict(Outcome.UNAUTHORIZED, Verify.NONE, "no handshake was finished")
+        self._presented = Presented(None)
+        self._identity_lines = b""
+
+    def handshake_completed(self, transport: Any) -> float:
+        """Judge the client; its connection ends with its certificate at the latest."""
+        self._presented = presented(transport.getHandle())
+        self._judge()
+        identity = self._verdict.identity
+        longest = self._limits.connection_age
+        if identity is None:
+            return longest
+        return min(longest, max(0.0, (identity.not_after - self._wall()).total_seconds()))
+
+    def _judge(self) -> None:
+        rules = self._rules()
+        self._verdict = judge(self._presented, self._peer, rules.environments, self._wall())
+        self._judged_by = rules
+        self._journal.decision(_decision(rules.name, self._peer, self._verdict))
+        if self._verdict.outcome is Outcome.ADMITTED and self._verdict.identity is not None:
+            self._identity_lines = identity_lines(self._verdict, self._verdict.identity, self._peer)
+            self._place.admitted()
+
+    def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
+        """Refuse, answer `/check`, or name the backends of the request's route."""
+        rules = self._rules()
+        if rules is not self._judged_by:
+            self._judge()
+        host, target = origin_form(head)
+        path = b"" if target is None else target.partition(b"?")[0]
+        if self._verdict.outcome is not Outcome.ADMITTED:
+            return refusal(self._verdict, is_check=path == rules.check_path)
+        if head.method in {b"CONNECT", b"TRACE"}:
+            return self.failure(405, "a method that is not for a gateway")
+        if target is None:
+            return self.failure(400, "the request's target and its Host do not agree")
+        if path == rules.check_path:
+            return self._check(rules, head)
+        environment = self._verdict.environment or ""
+        balancer = rules.route(environment, b"/" if target == b"*" else path)
+        if balancer is None:
+            return self.failure(404, "no route for this path")
+        return Forward(
+            balancer=balancer,
+            target=target,
+            host=host or balancer.pools[0].authority.encode("ascii"),
+            extra=self._identity_lines + _request_lines(host, request_id),
+            drop=_DROPPED,
+            answer_within=self._limits.answer,
+        )
+
+    def _check(self, rules: ListenerRules, head: RequestHead) -> Plan | Deferred[Plan]:
+        if head.method not in {b"GET", b"HEAD"}:
+            return self.failure(405, "only GET and HEAD for the check")
+        routes = rules.routes.get(self._verdict.environment or "", ())
+        return Deferred.fromCoroutine(self._look(tuple(route.balancer for route in routes)))
+
+    async def _look(self, balancers: tuple[Balancer, ...]) -> Plan:
+        if await self._health.available(balancers):
+            return Reply(200, _json({"status": "available"}))
+        return self.failure(503, "a backend does not answer")
+
+    def failure(self, status: int, reason: str) -> Reply:
+        """Word a fault: its kind for the client, its reason for the journal."""
+        body = _json({"status": _FAULTS.get(status) or f"KO:{HTTPStatus(status).phrase}"})
+        return Reply(status, body, close=status in _UNREADABLE, reason=reason)
+
+    def finished(self, exchange: Exchanged) -> None:
+        """Write the access event."""
+        answered = exchange.answered or exchange.ended
+        self._journal.access(
+            Access(
+                listener=self._rules().name,
+                environment=self._verdict.environment,
+                peer=str(self._peer),
+                request_id=exchange.request_id,
+                method=exchange.method.decode("ascii"),
+                target=exchange.target,
+                status=exchange.status,
+                received=exchange.received,
+                sent=exchange.sent,
+                seconds=exchange.ended - exchange.started,
+                answer_seconds=answered - exchange.started,
+                backend=exchange.backend,
+                error=exchange.error,
+            )
+        )
+
+    def closed(self, reason: Failure, *, handshaken: bool) -> None:
+        """Give the client's place free; a handshake that failed is a decision too."""
+        self._place.gone()
+        if not handshaken:
+            self._journal.decision(
+                Decision(
+                    listener=self._rules().name,
+                    environment=None,
+                    peer=str(self._peer),
+                    outcome="closed",
+                    verify=Verify.NONE.value,
+                    detail=f"no handshake: {_why(reason)}",
+                )
+            )
+
+
+def origin_form(head: RequestHead) -> tuple[bytes | None, bytes | None]:
+    """The Host and the origin-form of a request's target; None as target where they disagree.
+
+    An absolute-form target passes where its authority is the Host field's (RFC 9112, 3.2.2); `*`
+    with OPTIONS alone.
+    """
+    target = head.target
+    if target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS"):
+        return head.host, target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return head.host, None
+    authority, rest = match[1], match[2]
+    if head.host is not None and authority.lower() != head.host.lower():
+        return head.host, None
+    return authority, rest if rest and rest.startswith(b"/") else b"/" + (rest or b"")
+
+
+def refusal(verdict: Verdict, *, is_check: bool) -> Reply:
+    """The answer to a client that is not admitted; it closes the connection.
+
+    A failed authentication on `/check` is a 403 (specification, 2.4).
+    """
+    forbidden = verdict.outcome is Outcome.FORBIDDEN
+    body = _json(
+        {
+            "status": "KO:Forbidden" if forbidden or is_check else "KO:Unauthorized",
+            "verify": verdict.verify.value,
+            "CN": _cut(verdict.identity.cn) if verdict.identity is not None else "",
+        }
+    )
+    return Reply(403 if forbidden or is_check else 401, body, close=True, reason=verdict.detail)
+
+
+def identity_lines(verdict: Verdict, identity: Identity, peer: Address) -> bytes:
+    """The header lines that tell a backend who calls; the same for the whole connection."""
+    fields = (
+        (headers.CLIENT_VERIFY, verdict.verify.value),
+        (headers.CLIENT_CN, printable_value(identity.cn)),
+        (headers.CLIENT_OU, printable_value(identity.ou)),
+        (headers.CLIENT_S_DN, identity.subject),
+        (headers.CLIENT_I_DN, identity.issuer),
+        (headers.CLIENT_SERIAL, identity.serial),
+        (headers.CLIENT_CERT, f":{b64encode(identity.der).decode('ascii')}:"),
+        (headers.ENVIRONMENT, verdict.environment or ""),
+        (headers.FORWARDED_FOR, str(peer)),
+        (headers.FORWARDED_PROTO, "https"),
+    )
+    return b"".join(b"%b: %b\r\n" % (name, value.encode("ascii")) for name, value in fields)
+
+
+def _request_lines(host: bytes | None, request_id: str) -> bytes:
+    line = b"%b: %b\r\n" % (headers.REQUEST_ID, request_id.encode("ascii"))
+    return line if host is None else line + b"%b: %b\r\n" % (headers.FORWARDED_HOST, host)
+
+
+def _decision(listener: str, peer: Address, verdict: Verdict) -> Decision:
+    identity = verdict.identity
+    named = {} if identity is None else _named(identity)
+    return Decision(
+        listener=listener,
+        environment=verdict.environment,
+        peer=str(peer),
+        outcome=verdict.outcome.value,
+        verify=verdict.verify.value,
+        detail=verdict.detail,
+        **named,
+    )
+
+
+def _named(identity: Identity) -> dict[str, str]:
+    return {
+        "cn": identity.cn,
+        "ou": identity.ou,
+        "serial": identity.serial,
+        "issuer": identity.issuer,
+        "sha256": identity.sha256,
+    }
+
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+_DROPPED = frozenset({Kind.GATEWAY})
+
+_FAULTS = {
+    500: "KO: internal error",
+    502: "KO: backend failed",
+    503: "KO: backend unreachable",
+    504: "KO: backend too late",
+}
+_UNREADABLE = frozenset({400, 408, 417, 431})
+
+
+def _json(value: dict[str, str]) -> bytes:
+    return json.dumps(value).encode("ascii")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_CN else name[:_LONGEST_CN] + "…"
+
+
+def _why(reason: Failure) -> str:
+    """What ended a handshake, in OpenSSL's words where it has any."""
+    error = reason.value
+    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
+        return "; ".join(str(entry[-1]) for entry in error.args[0]) or "closed by the peer"
+    if reason.check(ConnectionDone, ConnectionLost):
+        return "the peer left"
+    if reason.check(ConnectionAborted):
+        return "not finished in time"
+    return reason.getErrorMessage()

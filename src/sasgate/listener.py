@@ -1,0 +1,207 @@
+"""The door of an inbound listener: who may begin a handshake, and how many at once.
+
+What can be refused without TLS is refused before it: an address that no environment of the
+listener takes, one connection too many, a PROXY header from a peer that is not listed (S44, S49).
+"""
+
+from collections import Counter
+from ipaddress import ip_address
+
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocol
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from sasgate.addresses import allowed, parse_peer
+from sasgate.admission import Verify, address_admitted
+from sasgate.client_connection import ClientConnection
+from sasgate.generation import ListenerRules
+from sasgate.health import Health
+from sasgate.inbound import InboundSite
+from sasgate.journal import Decision
+from sasgate.proxy_gate import ProxyGate
+from sasgate.settings import Address
+from sasgate.surroundings import Surroundings
+
+
+# A UNIX socket's peer is a process of this host.
+_LOCAL_PROCESS = ip_address("127.0.0.1")
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class InboundListener:
+    """One inbound listener; `rules` is swapped by a reload, connections and counts live on."""
+
+    def __init__(self, rules: ListenerRules, surroundings: Surroundings) -> None:
+        self.rules = rules
+        self.surroundings = surroundings
+        self.connections: set[ClientConnection] = set()
+        self._health = Health(
+            surroundings.reactor, rules.settings.check, surroundings.limits.connect
+        )
+        self._strangers: Counter[Address] = Counter()
+        self._drained: Deferred[None] | None = None
+        self._tls = TLSMemoryBIOFactory(self, False, Factory(), clock=surroundings.reactor)
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """A connection under the rules in force now; named by Twisted."""
+        return self.rules.tls.serverConnectionForTLS(tlsProtocol)
+
+    def place(self) -> "Place | None":
+        """A place for one more connection, or None where all are taken."""
+        shared = self.surroundings
+        if shared.connections >= shared.limits.connections:
+            return None
+        return Place(self, shared.deadlines.now())
+
+    def refusal_of(self, peer: Address | None) -> str:
+        """Why a peer may not begin a handshake; empty where it may."""
+        if peer is None or not address_admitted(self.rules.environments, peer):
+            return "address not allowed"
+        if self._strangers[peer] >= self.surroundings.limits.connections_per_address:
+            return "too many connections of this address that are not admitted"
+        return ""
+
+    def secured(self, peer: Address, place: "Place") -> IProtocol:
+        """What speaks TLS with a peer that may begin a handshake."""
+        shared = self.surroundings
+        site = InboundSite(self._current_rules, peer, shared, self._health, place)
+        connection = ClientConnection(
+            site, shared.deadlines, shared.limits, place.taken, secure=True
+        )
+        place.hold(peer, connection)
+        return BufferingTLSTransport(self._tls, connection)
+
+    def _current_rules(self) -> ListenerRules:
+        return self.rules
+
+    def count_stranger(self, peer: Address, change: int) -> None:
+        """Count a connection that is not admitted yet, or no longer."""
+        self._strangers[peer] += change
+        if not self._strangers[peer]:
+            del self._strangers[peer]
+
+    def drain(self) -> Deferred[None]:
+        """Close what is idle and let exchanges end; fires when no connection is left."""
+        self._drained = Deferred()
+        for connection in tuple(self.connections):
+            connection.drain()
+        self._tell_if_drained()
+        return self._drained
+
+    def abort(self) -> None:
+        """Drop all connections."""
+        for connection in tuple(self.connections):
+            connection.abort()
+
+    def left(self, connection: ClientConnection) -> None:
+        """Forget a connection that is lost."""
+        self.connections.discard(connection)
+        self._tell_if_drained()
+
+    def _tell_if_drained(self) -> None:
+        if self._drained is not None and not self._drained.called and not self.connections:
+            self._drained.callback(None)
+
+    def closed_early(self, peer: object, reason: str) -> None:
+        """Write that a connection was closed before any handshake."""
+        self.surroundings.journal.decision(
+            Decision(
+                listener=self.rules.name,
+                environment=None,
+                peer=str(peer),
+                outcome="closed",
+                verify=Verify.NONE.value,
+                detail=reason,
+            )
+        )
+
+
+class Place:
+    """One connection's place among all, and, until it is admitted, among its address's."""
+
+    def __init__(self, listener: InboundListener, taken: float) -> None:
+        self.taken = taken
+        self._listener = listener
+        self._peer: Address | None = None
+        self._stranger = False
+        self._connection: ClientConnection | None = None
+        listener.surroundings.connections += 1
+
+    def hold(self, peer: Address, connection: ClientConnection) -> None:
+        """Note whose place it is."""
+        self._peer = peer
+        self._stranger = True
+        self._connection = connection
+        self._listener.connections.add(connection)
+        self._listener.count_stranger(peer, 1)
+
+    def admitted(self) -> None:
+        """Count the client no longer among strangers."""
+        if self._stranger and self._peer is not None:
+            self._stranger = False
+            self._listener.count_stranger(self._peer, -1)
+
+    def gone(self) -> None:
+        """Give the place free; called once, when the connection is lost."""
+        self.admitted()
+        self._listener.surroundings.connections -= 1
+        if self._connection is not None:
+            self._listener.left(self._connection)
+
+
+class Door(Factory):
+    """What a port of a listener is opened with; `proxied` where PROXY headers come first."""
+
+    noisy = False
+
+    def __init__(self, listener: InboundListener, *, proxied: bool) -> None:
+        self._listener = listener
+        self._proxied = proxied
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
+        """A protocol for a new connection, or None, on which Twisted closes it."""
+        listener = self._listener
+        peer = _peer(addr)
+        reason = self._refusal(peer)
+        if reason or peer is None:
+            listener.closed_early(peer or addr, reason)
+            return None
+        place = listener.place()
+        if place is None:
+            listener.closed_early(peer, "too many connections")
+            return None
+        return self._gate(peer, place) if self._proxied else listener.secured(peer, place)
+
+    def _refusal(self, peer: Address | None) -> str:
+        if not self._proxied:
+            return self._listener.refusal_of(peer)
+        if allowed(peer, self._listener.rules.settings.proxies):
+            return ""
+        return "not one of the listed proxies"
+
+    def _gate(self, balancer: Address, place: Place) -> ProxyGate:
+        listener = self._listener
+
+        def enter(peer: Address) -> IProtocol | None:
+            reason = listener.refusal_of(peer)
+            if reason:
+                listener.closed_early(peer, reason)
+                return None
+            return listener.secured(peer, place)
+
+        def refused(reason: str) -> None:
+            listener.closed_early(balancer, reason)
+
+        shared = listener.surroundings
+        deadline = place.taken + shared.limits.handshake
+        return ProxyGate(shared.deadlines, deadline, enter, refused, place.gone)
+
+
+def _peer(address: IAddress) -> Address | None:
+    if isinstance(address, IPv4Address | IPv6Address):
+        return parse_peer(address.host)
+    return _LOCAL_PROCESS if isinstance(address, UNIXAddress) else None

@@ -1,0 +1,327 @@
+"""Connections to upstream servers: kept, checked before use, and shared by all exchanges.
+
+A `Pool` is a live object for one `Backend`; it outlives reloads. A `Balancer` picks among the
+pools of one route. A request is tried on another connection only where nothing of it was sent.
+"""
+
+import select
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sasgate.deadlines import NEVER, Deadlines
+from sasgate.http1 import BadMessage, HeadLimits, ResponseHead, ResponseReader
+
+
+class UpstreamUser(Protocol):
+    """The exchange that a connection serves at the moment."""
+
+    def response_head(self, head: ResponseHead) -> None:
+        """Take an interim or the final head."""
+
+    def response_body(self, data: bytes) -> None:
+        """Take a piece of the body; not empty."""
+
+    def response_complete(self) -> None:
+        """Learn that the response ended as it should."""
+
+    def upstream_failed(self, reason: str) -> None:
+        """Learn that the connection is lost or its server does not speak HTTP."""
+
+    def upstream_full(self) -> None:
+        """Send no more for now."""
+
+    def upstream_drained(self) -> None:
+        """Go on sending."""
+
+
+_MOST_INTERIM_RESPONSES = 16
+
+
+# An idle connection is closed after this many seconds, and no more than so many are kept.
+_IDLE = 60.0
+_MOST_IDLE = 64
+
+# A server that cannot be reached is left out for so long, doubled each time up to the cap.
+_FIRST_ABSENCE = 1.0
+_LONGEST_ABSENCE = 30.0
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class UpstreamConnection(TwistedProtocol):
+    """One connection to a server; it carries one exchange at a time."""
+
+    deadline = NEVER
+    transport: Any  # TCP, UNIX or TLS: no one interface of Twisted has all that is used
+    _user: UpstreamUser | None = None
+    _method = b""
+    _interim = 0
+    _responding = False
+    _closed = False
+    _held = False
+
+    def __init__(self, pool: "Pool") -> None:
+        self.pool = pool
+        self._reader = ResponseReader(pool.head_limits)
+        self._ready: Deferred[UpstreamConnection] | None = Deferred()
+
+    def when_ready(self) -> "Deferred[UpstreamConnection]":
+        """Fires once requests may be sent: with TLS, after the server was verified."""
+        return self._ready if self._ready is not None else Deferred()
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self.transport.registerProducer(self, True)
+        if not self.pool.secure:
+            self._become_ready()
+
+    def handshakeCompleted(self) -> None:
+        """Begin, with TLS."""
+        self._become_ready()
+
+    def _become_ready(self) -> None:
+        if self._ready is not None:
+            self._ready.callback(self)
+
+    def begin(self, user: UpstreamUser, method: bytes) -> None:
+        """Serve an exchange from here on; its request may be written."""
+        self._ready = None
+        self._user = user
+        self._method = method
+        self._interim = 0
+        self._responding = False
+        self.deadline = NEVER
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        self.transport.write(data)
+
+    def hold(self) -> None:
+        """Stop reading the response: its reader is behind."""
+        if not self._held:
+            self._held = True
+            self.transport.pauseProducing()
+
+    def go_on(self) -> None:
+        """Read the response again."""
+        if self._held:
+            self._held = False
+            self.transport.resumeProducing()
+
+    def finish(self, *, reusable: bool) -> None:
+        """End an exchange that is whole; another may follow if the connection can serve it."""
+        self._user = None
+        self.go_on()
+        if not reusable or self._closed or self._reader.buffered:
+            self.close()
+        else:
+            self.pool.keep(self)
+
+    def close(self) -> None:
+        """Close in order; nothing is under way."""
+        if not self._closed:
+            self._closed = True
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection and whatever is under way on it."""
+        self._user = None
+        if not self._closed:
+            self._closed = True
+            self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    def deadline_passed(self, now: float) -> None:
+        """Close after a long idle time."""
+        del now
+        self.deadline = NEVER
+        self.pool.forget(self)
+        self.close()
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection still stands: nothing to read, not even its end.
+
+        The reactor may not have looked yet when a server closes at its own idle limit.
+        """
+        if self._closed:
+            return False
+        poll = select.poll()
+        poll.register(self.transport.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read a response; bytes that nobody asked for end the connection (S45)."""
+        user = self._user
+        if user is None:
+            self.pool.forget(self)
+            self.abort()
+            return
+        self._reader.receive(data)
+        try:
+            self._read(user)
+        except BadMessage as error:
+            self.abort()
+            user.upstream_failed(f"the server's answer is malformed: {error.reason}")
+
+    def _read(self, user: UpstreamUser) -> None:
+        while not self._responding:
+            head = self._reader.head(self._method)
+            if head is None:
+                return
+            self._count_interim(head)
+            user.response_head(head)
+            if self._user is not user:
+                return
+        data = self._reader.body()
+        if data:
+            user.response_body(data)
+        if self._reader.body_complete and self._user is user:
+            user.response_complete()
+
+    def _count_interim(self, head: ResponseHead) -> None:
+        if head.status >= 200:
+            self._responding = True
+            return
+        self._interim += 1
+        if self._interim > _MOST_INTERIM_RESPONSES:
+            raise BadMessage("too many interim responses")
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """End what was under way; a body that runs until the close is whole by it."""
+        self._closed = True
+        self.pool.forget(self)
+        if self._ready is not None and not self._ready.called:
+            self._ready.errback(reason)
+        user, self._user = self._user, None
+        if user is None:
+            return
+        if self._responding and reason.check(ConnectionDone) and self._reader.closed():
+            user.response_complete()
+        else:
+            user.upstream_failed("the server closed the connection before its answer was whole")
+
+    def pauseProducing(self) -> None:
+        """Pass on that the server reads slower than the client sends."""
+        if self._user is not None:
+            self._user.upstream_full()
+
+    def resumeProducing(self) -> None:
+        """Pass on that there is room again."""
+        if self._user is not None:
+            self._user.upstream_drained()
+
+    def stopProducing(self) -> None:
+        """Nothing: `connectionLost` follows."""
+
+
+class Pool:
+    """The connections to one server; `name` is how the journal calls it.
+
+    `authority` stands in Host where a request has none.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        authority: str,
+        endpoint: IStreamClientEndpoint,
+        deadlines: Deadlines,
+        head_limits: HeadLimits,
+        *,
+        secure: bool = False,
+    ) -> None:
+        self.name = name
+        self.authority = authority
+        self.endpoint = endpoint
+        self.secure = secure
+        self.head_limits = head_limits
+        self._deadlines = deadlines
+        self._idle: list[UpstreamConnection] = []
+        self._absence = 0.0
+        self._retry_at = 0.0
+
+    def available(self) -> bool:
+        """Whether the server is not known to be dead, or is to be tried again."""
+        return self._absence == 0 or self._deadlines.now() >= self._retry_at
+
+    def idle_connection(self) -> UpstreamConnection | None:
+        """Take the connection used last that still stands, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable():
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """Open a new connection; a failure marks the server as dead for a while.
+
+        Raises whatever the endpoint does, or an `OpenSSL.SSL.Error` from the handshake.
+        """
+        connection = UpstreamConnection(self)
+        try:
+            await self.endpoint.connect(Factory.forProtocol(lambda: connection))
+            await connection.when_ready()
+        except Exception as error:
+            self._mark_unreachable(error)
+            raise
+        self._mark_reachable()
+        self._deadlines.add(connection)
+        return connection
+
+    def _mark_reachable(self) -> None:
+        if self._absence:
+            self._log.info("{server} answers again", server=self.name)
+        self._absence = 0.0
+
+    def _mark_unreachable(self, error: Exception) -> None:
+        if self._absence == 0:
+            self._log.warn("{server} cannot be reached: {reason}", server=self.name, reason=error)
+        self._absence = min(max(self._absence * 2, _FIRST_ABSENCE), _LONGEST_ABSENCE)
+        self._retry_at = self._deadlines.now() + self._absence
+
+    def keep(self, connection: UpstreamConnection) -> None:
+        """Take back a connection whose exchange is over."""
+        if len(self._idle) >= _MOST_IDLE:
+            connection.close()
+            return
+        connection.deadline = self._deadlines.now() + _IDLE
+        self._idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Drop a connection that is closed or closing."""
+        self._deadlines.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Balancer:
+    """The servers of one route in turn, those that are known to be dead last."""
+
+    def __init__(self, pools: Sequence[Pool]) -> None:
+        self.pools = tuple(pools)
+        self._turn = 0
+
+    def order(self) -> Sequence[Pool]:
+        """The pools in the order in which the next request shall try them."""
+        if len(self.pools) == 1:
+            return self.pools
+        self._turn = (self._turn + 1) % len(self.pools)
+        turned = self.pools[self._turn :] + self.pools[: self._turn]
+        return sorted(turned, key=lambda pool: not pool.available())

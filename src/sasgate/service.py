@@ -1,0 +1,141 @@
+"""The daemon as a Twisted service: ports, the generation in force, start, drain and stop."""
+
+import signal
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import ILogObserver, Logger
+
+from sasgate import __version__
+from sasgate.deadlines import Deadlines
+from sasgate.generation import Generation, Trust, build
+from sasgate.journal import Journal
+from sasgate.listener import Door, InboundListener
+from sasgate.log_format import observer
+from sasgate.settings import Inbound, Listen, LogFormat, Settings
+from sasgate.surroundings import Surroundings
+from sasgate.upstreams import Upstreams
+
+
+class Gateway(Service):
+    """The gateway of one configuration.
+
+    Ports are opened before twistd gives its privileges up. A port that cannot be opened ends the
+    process with exit code 1: a gateway that is up and deaf helps nobody.
+    """
+
+    name = "sasgate"
+    _log = Logger("sasgate")
+
+    def __init__(self, settings: Settings, trust: Trust, reactor: Any) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._deadlines = Deadlines(reactor)
+        self._upstreams = Upstreams(reactor, self._deadlines, settings.limits)
+        self._surroundings = Surroundings(
+            reactor=reactor,
+            wall=_wall_clock,
+            journal=Journal(settings.log, reactor),
+            deadlines=self._deadlines,
+            limits=settings.limits,
+        )
+        self.generation: Generation = build(settings, trust, self._upstreams)
+        self._listeners = {
+            name: InboundListener(rules, self._surroundings)
+            for name, rules in self.generation.listeners.items()
+        }
+        self.ports: dict[Listen, IListeningPort] = {}
+        self._previous_hangup: Any = signal.SIG_DFL
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join twistd's application, which takes its log observer from its components."""
+        if self._settings.log.format is LogFormat.JSON and hasattr(parent, "setComponent"):
+            parent.setComponent(ILogObserver, observer(self._settings.log, sys.stdout))
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Open the ports; exits with code 1 where one cannot be opened."""
+        super().privilegedStartService()
+        for inbound in self._settings.inbounds:
+            for listen in inbound.listen:
+                self._open(inbound, listen)
+
+    def _open(self, inbound: Inbound, listen: Listen) -> None:
+        door = Door(self._listeners[inbound.name], proxied=listen.proxied)
+        endpoint = serverFromString(self._reactor, listen.endpoint)
+        opening = maybeDeferred(endpoint.listen, door)
+        opening.addCallbacks(
+            lambda port: self.ports.__setitem__(listen, port),
+            lambda failure: self._cannot_listen(inbound, listen, failure.getErrorMessage()),
+        )
+
+    def _cannot_listen(self, inbound: Inbound, listen: Listen, reason: str) -> None:
+        fault = self._settings.fault(
+            inbound.name, "listen", listen, reason, "is another server on that port?"
+        )
+        self._log.critical("{fault}", fault=fault)
+        print(fault, file=sys.__stderr__, flush=True)
+        # Before the reactor runs this leaves twistd cleanly; `reactor.stop()` alone would exit 0.
+        sys.exit(1)
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        super().startService()
+        self._deadlines.start()
+        self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
+        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+        for line in effective_rules(self._settings):
+            self._log.info("{line}", line=line)
+
+    @property
+    def _file(self) -> str:
+        return str(self._settings.path)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._reactor.callFromThread(
+            self._log.warn, "SIGHUP: a reload is not available yet, restart the service instead"
+        )
+
+    async def _stop(self) -> None:
+        await DeferredList([maybeDeferred(port.stopListening) for port in self.ports.values()])
+        drained = [listener.drain() for listener in self._listeners.values()]
+        try:
+            await DeferredList(drained).addTimeout(self._settings.limits.drain, self._reactor)
+        except TimeoutError:
+            self._log.warn("connections were cut: they did not end within the drain time")
+        for listener in self._listeners.values():
+            listener.abort()
+        self._upstreams.keep_only(())
+        self._deadlines.stop()
+        self._surroundings.journal.close()
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more connections, let exchanges under way end, then go."""
+        super().stopService()
+        signal.signal(signal.SIGHUP, self._previous_hangup)
+        return Deferred.fromCoroutine(self._stop())
+
+
+def effective_rules(settings: Settings) -> Iterable[str]:
+    """What is in force, a line a fact, as said at start."""
+    for inbound in settings.inbounds:
+        ends = ", ".join(map(str, inbound.listen))
+        yield f"{inbound.name} listens on {ends}"
+        for name in inbound.environments:
+            environment = settings.environments[name]
+            clients = "; ".join(map(str, environment.clients))
+            addresses = environment.addresses
+            shown = "any address" if addresses is None else ", ".join(map(str, addresses))
+            yield f"{inbound.name} admits {name}: {clients}, from {shown}"
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,85 @@
+"""What the forwarder asks of the side it serves, and what it is told to do.
+
+The forwarder knows heads and bodies; a `Site` knows who the client is, where its requests go and
+in which words a fault is told. One site belongs to one client connection.
+"""
+
+from typing import Any, Protocol
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from sasgate.headers import Kind
+from sasgate.http1 import RequestHead
+from sasgate.pool import Balancer
+
+
+@frozen
+class Reply:
+    """An answer of the gateway's own; `close` ends the connection after it.
+
+    `reason` is for the journal alone: the body tells no more than a client has to know (S46).
+    """
+
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    close: bool = False
+    reason: str = ""
+
+
+@frozen
+class Forward:
+    """Send the request on.
+
+    `target` is in origin-form. `extra` are whole header lines, each with its CRLF; fields of a
+    kind in `drop` are not passed on. `answer_within` is in seconds from the end
+    of the request's head.
+    """
+
+    balancer: Balancer
+    target: bytes
+    host: bytes
+    extra: bytes
+    drop: frozenset[Kind]
+    answer_within: float
+
+
+Plan = Reply | Forward
+
+
+@define
+class Exchanged:
+    """What is known of an exchange when it is over; times in seconds of the reactor's clock."""
+
+    request_id: str
+    method: bytes
+    target: bytes
+    started: float
+    answered: float = 0.0
+    ended: float = 0.0
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+    backend: str = ""
+    error: str = ""
+
+
+class Site(Protocol):
+    """One client connection, seen from the side that it came to."""
+
+    def handshake_completed(self, transport: Any) -> float:
+        """Learn that the handshake is over; returns how many seconds the connection may last."""
+
+    def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
+        """Say what becomes of a request."""
+
+    def failure(self, status: int, reason: str) -> Reply:
+        """Word an answer of the gateway's own to a request that cannot be served."""
+
+    def finished(self, exchange: Exchanged) -> None:
+        """Take note of an exchange."""
+
+    def closed(self, reason: Failure, *, handshaken: bool) -> None:
+        """Learn that the connection is gone."""

@@ -1,0 +1,26 @@
+"""What all listeners of one gateway share."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from attrs import define
+
+from sasgate.deadlines import Deadlines
+from sasgate.journal import Journal
+from sasgate.settings import Limits
+
+
+@define
+class Surroundings:
+    """Clocks, journal, time limits; `connections` counts those of all listeners.
+
+    `wall` gives the aware time of day, for validities; limits run on the reactor's clock (S60).
+    """
+
+    reactor: Any
+    wall: Callable[[], datetime]
+    journal: Journal
+    deadlines: Deadlines
+    limits: Limits
+    connections: int = 0

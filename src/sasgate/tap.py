@@ -1,0 +1,54 @@
+"""What `twistd sasgate` runs: its options, and the service made of them."""
+
+import sys
+import time
+from datetime import UTC, datetime
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from sasgate.availability import not_yet_available
+from sasgate.config import load
+from sasgate.errors import ConfigError
+from sasgate.generation import Trust, load_trust
+from sasgate.service import Gateway
+from sasgate.settings import Settings
+
+
+class Options(usage.Options):
+    """`-c FILE`; the whole configuration is validated here, before twistd does anything."""
+
+    synopsis = "--config FILE"
+    longdesc = (
+        "Mutual-TLS gateway between an editor and the SAS platform; see `sasgate check FILE`."
+    )
+    optParameters = (("config", "c", None, "The configuration file."),)  # noqa: N815
+
+    def postOptions(self) -> None:
+        """Load and check everything that the configuration names; exits with 1 on any fault."""
+        if self["config"] is None:
+            raise usage.UsageError("name the configuration: twistd sasgate -c FILE")
+        try:
+            self["settings"], self["trust"] = _load(self["config"])
+        except ConfigError as error:
+            for fault in error.faults:
+                print(f"sasgate: {fault}", file=sys.stderr)
+            # UsageError would print all of twistd's options above the faults.
+            raise SystemExit(1) from None
+
+
+def _load(path: str) -> tuple[Settings, Trust]:
+    settings = load(path)
+    missing = not_yet_available(settings)
+    if missing:
+        raise ConfigError(*missing)
+    return settings, load_trust(settings, datetime.now(UTC))
+
+
+def makeService(options: Options) -> IService:
+    """The service; named by Twisted."""
+    from twisted.internet import reactor  # noqa: PLC0415 - twistd has chosen it only by now
+
+    # Timers must not follow the clock on the wall (S60); Twisted's follow `seconds`.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    return Gateway(options["settings"], options["trust"], reactor)

@@ -1,0 +1,103 @@
+"""TLS towards servers, whose names are checked by us and fail closed.
+
+Twisted's own check lets through certificates without a SAN, with an address or a wildcard where
+none may be, or without serverAuth (S52); so each connection has a verify callback of ours, in
+which any exception refuses.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL, crypto
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from zope.interface import implementer
+
+from sasgate.trust import read_certificates
+
+
+def client_context(roots: Path | None) -> SSL.Context:
+    """Build a context that verifies servers against `roots`, or the system's CAs.
+
+    Raises:
+        UnusableFile: `roots` holds no certificates.
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_verify(SSL.VERIFY_PEER, _refuse)
+    if roots is None:
+        context.set_default_verify_paths()
+        return context
+    store = context.get_cert_store()
+    assert store is not None  # a new context always has one  # noqa: S101
+    for certificate in read_certificates(roots):
+        store.add_cert(crypto.X509.from_cryptography(certificate))
+    return context
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class VerifiedServer:
+    """Makes connections on which only the server of this name passes."""
+
+    def __init__(self, context: SSL.Context, host: str) -> None:
+        self._context = context
+        self._host = host
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """One new connection; named by Twisted."""
+        del tlsProtocol
+        connection = SSL.Connection(self._context, None)
+        if not _is_address(self._host):
+            connection.set_tlsext_host_name(self._host.encode("idna"))
+        connection.set_alpn_protos([b"http/1.1"])
+        connection.set_verify(SSL.VERIFY_PEER, self._verify)
+        return connection
+
+    def _verify(
+        self, connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
+    ) -> bool:
+        del connection, errno
+        if not ok:
+            return False
+        try:
+            return depth > 0 or is_server(certificate.to_cryptography(), self._host)
+        except Exception:
+            return False
+
+
+def is_server(certificate: x509.Certificate, host: str) -> bool:
+    """Whether a certificate is a server's of exactly this name.
+
+    Raises what service_identity and cryptography raise for names and extensions they refuse.
+    """
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usages:
+        return False
+    if _is_address(host):
+        verify_certificate_ip_address(certificate, host)
+    else:
+        verify_certificate_hostname(certificate, host)
+    return True
+
+
+def _refuse(
+    connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
+) -> bool:
+    # Only a connection made by `VerifiedServer`, which checks the name too, may succeed.
+    del connection, certificate, errno, depth, ok
+    return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
