@@ -104,6 +104,15 @@ def test_cas_of_a_preset_are_never_changed(tmp_path: Path, name: str, key: str) 
     assert "pinned" in fault.reason
 
 
+def test_environments_that_no_listener_uses_are_left_out(tmp_path: Path) -> None:
+    text = INBOUND + "[environment:own]\nroots = r\nissuers = i\n"
+    assert list(load(write(tmp_path, text)).environments) == ["recette"]
+
+
+def test_environments_that_no_listener_uses_are_checked_all_the_same(tmp_path: Path) -> None:
+    assert fault_in(tmp_path, INBOUND + "[environment:production]\ndeny = x\n").key == "deny"
+
+
 def test_own_environment(tmp_path: Path) -> None:
     text = OWN.replace(
         "addresses = any",

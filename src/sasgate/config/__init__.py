@@ -55,11 +55,14 @@ def _settings(sections: dict[str, ini.Section], report: Report) -> Settings:
     head.finish()
     inbounds = [read_inbound(reader(n), known, inherited) for n in _named("inbound", sections)]
     outbounds = [read_outbound(reader(n), known, inherited) for n in _named("outbound", sections)]
+    used = {name for inbound, _ in inbounds for name in inbound.environments}
+    used |= {outbound.environment for outbound, _ in outbounds}
+    environments = read_environments(sections, ca, report).items()
     settings = Settings(
         path=report.path,
         state=state,
         admin=admin.text if admin else None,
-        environments=MappingProxyType(read_environments(sections, ca, report)),
+        environments=MappingProxyType({name: each for name, each in environments if name in used}),
         inbounds=tuple(inbound for inbound, _ in inbounds),
         outbounds=tuple(outbound for outbound, _ in outbounds),
         revocation=read_revocation(reader("revocation")),
@@ -68,9 +71,8 @@ def _settings(sections: dict[str, ini.Section], report: Report) -> Settings:
         lines=MappingProxyType(report.lines),
     )
     places = [place for _, place in (*inbounds, *outbounds)]
-    if admin is not None:
-        places.insert(0, Placed("sasgate", "admin", (admin,)))
-    check_coherence(settings, places, report)
+    admin_place = Placed("sasgate", "admin", (admin,) if admin else ())
+    check_coherence(settings, [admin_place, *places], report)
     return settings
 
 
