@@ -10,7 +10,7 @@ from sasgate.admission import EnvironmentRules
 from sasgate.errors import ConfigError, Fault
 from sasgate.pool import Balancer
 from sasgate.settings import Backend, Inbound, Route, Settings
-from sasgate.tls import ServerTLS, server_context
+from sasgate.tls import server_context
 from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
 from sasgate.upstream_tls import client_context
 from sasgate.upstreams import Upstreams
@@ -34,7 +34,7 @@ class ListenerRules:
 
     name: str
     environments: tuple[EnvironmentRules, ...]
-    tls: ServerTLS
+    context: SSL.Context
     routes: Mapping[str, tuple[TargetRoute, ...]]
     check_path: bytes
     settings: Inbound
@@ -134,7 +134,7 @@ def _listener_rules(
             _environment_rules(settings, environment, trust.anchors[environment])
             for environment in inbound.environments
         ),
-        tls=ServerTLS(trust.contexts[inbound.name]),
+        context=trust.contexts[inbound.name],
         routes=routes,
         check_path=f"{inbound.base_path}/check".encode("ascii"),
         settings=inbound,

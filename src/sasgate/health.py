@@ -7,13 +7,13 @@ from attrs import frozen
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from sasgate.pool import Balancer, Pool
+from sasgate.pool import Balancer, OneConnection, Pool
 
 
 _KEPT = 1.0
@@ -75,8 +75,9 @@ class Health:
             return False
 
     async def _connects(self, pool: Pool) -> bool:
-        connecting = pool.endpoint.connect(Factory.forProtocol(Protocol))
-        protocol: Any = await connecting.addTimeout(self._timeout, self._reactor)
+        protocol: Any = Protocol()
+        connecting = pool.endpoint.connect(OneConnection(protocol))
+        await connecting.addTimeout(self._timeout, self._reactor)
         protocol.transport.loseConnection()
         return True
 

@@ -28,7 +28,7 @@ from sasgate.pool import Balancer
 from sasgate.settings import Address
 from sasgate.site import Exchanged, Forward, Plan, Reply
 from sasgate.surroundings import Surroundings
-from sasgate.tls import presented
+from sasgate.tls import HandshakeRecord, presented
 
 
 # A name is cut at so many characters in an answer: a certificate may hold 64 KiB of it (S39).
@@ -48,8 +48,9 @@ class Seat(Protocol):
 class InboundSite:
     """One client of an inbound listener.
 
-    `rules` gives what is in force on the listener at the moment; a connection that was judged by
-    an older generation is judged again, from what its handshake left, before its next request.
+    `handshake` is filled while the handshake goes on; an empty one refuses. `rules` gives what is
+    in force on the listener at the moment: a connection that was judged by an older generation is
+    judged again, from what its handshake left, before its next request.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class InboundSite:
         self._judged_by: ListenerRules | None = None
         self._verdict = Verdict(Outcome.UNAUTHORIZED, Verify.NONE, "no handshake was finished")
         self._presented = Presented(None)
+        self.handshake = HandshakeRecord()
         self._identity_lines = b""
 
     def handshake_completed(self, transport: Any) -> float:
         """Judge the client; its connection ends with its certificate at the latest."""
-        self._presented = presented(transport.getHandle())
+        self._presented = presented(transport.getHandle(), self.handshake)
         self._judge()
         identity = self._verdict.identity
         longest = self._limits.connection_age

@@ -6,6 +6,7 @@ listener takes, one connection too many, a PROXY header from a peer that is not 
 
 from collections import Counter
 from ipaddress import ip_address
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -25,6 +26,7 @@ from sasgate.journal import Decision
 from sasgate.proxy_gate import ProxyGate
 from sasgate.settings import Address
 from sasgate.surroundings import Surroundings
+from sasgate.tls import server_connection
 
 
 # A UNIX socket's peer is a process of this host.
@@ -46,9 +48,11 @@ class InboundListener:
         self._drained: Deferred[None] | None = None
         self._tls = TLSMemoryBIOFactory(self, False, Factory(), clock=surroundings.reactor)
 
-    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A connection under the rules in force now; named by Twisted."""
-        return self.rules.tls.serverConnectionForTLS(tlsProtocol)
+        connection, record = server_connection(self.rules.context)
+        tlsProtocol.wrappedProtocol.site.handshake = record
+        return connection
 
     def place(self) -> "Place | None":
         """A place for one more connection, or None where all are taken."""
@@ -156,7 +160,7 @@ class Place:
 class Door(Factory):
     """What a port of a listener is opened with; `proxied` where PROXY headers come first."""
 
-    noisy = False
+    noisy = False  # or each port would be announced by the name of this class
 
     def __init__(self, listener: InboundListener, *, proxied: bool) -> None:
         self._listener = listener

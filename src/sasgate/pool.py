@@ -223,6 +223,20 @@ class UpstreamConnection(TwistedProtocol):
         """Nothing: `connectionLost` follows."""
 
 
+class OneConnection(Factory):
+    """Hands a protocol that exists already to the endpoint that connects it."""
+
+    noisy = False  # or each connection would be worth a line in the log
+
+    def __init__(self, protocol: TwistedProtocol) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: object) -> TwistedProtocol:
+        """Return the one protocol; named by Twisted."""
+        del addr
+        return self._protocol
+
+
 class Pool:
     """The connections to one server; `name` is how the journal calls it.
 
@@ -271,7 +285,7 @@ class Pool:
         """
         connection = UpstreamConnection(self)
         try:
-            await self.endpoint.connect(Factory.forProtocol(lambda: connection))
+            await self.endpoint.connect(OneConnection(connection))
             await connection.when_ready()
         except Exception as error:
             self._mark_unreachable(error)

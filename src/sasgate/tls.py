@@ -12,8 +12,6 @@ from typing import Any
 from attrs import define, field
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from zope.interface import implementer
 
 from sasgate.admission import ChainFault, Presented
 from sasgate.identity import Identity, UnreadableCertificate
@@ -32,25 +30,33 @@ _VERSIONS = {TLSVersion.V1_2: SSL.TLS1_2_VERSION, TLSVersion.V1_3: SSL.TLS1_3_VE
 
 @define
 class HandshakeRecord:
-    """What OpenSSL's verification said during one handshake, step by step."""
+    """What OpenSSL's verification said during one handshake, step by step; never overwritten."""
 
     calls: int = 0
     faults: list[ChainFault] = field(factory=list)
 
+    def step(
+        self,
+        connection: SSL.Connection,
+        certificate: crypto.X509,
+        errno: int,
+        depth: int,
+        ok: int,
+    ) -> bool:
+        """Record one step and let the handshake finish; an exception would end it."""
+        del connection, certificate
+        self.calls += 1
+        if not ok:
+            self.faults.append(ChainFault(errno, depth))
+        return True
 
-@implementer(IOpenSSLServerConnectionCreator)
-class ServerTLS:
-    """Makes the server side of connections from one context, each with a record of its own."""
 
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
-
-    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        """One new connection; named by Twisted."""
-        del tlsProtocol
-        connection = SSL.Connection(self._context, None)
-        connection.set_app_data(HandshakeRecord())
-        return connection
+def server_connection(context: SSL.Context) -> tuple[SSL.Connection, HandshakeRecord]:
+    """The server side of one connection, with the record that its handshake fills."""
+    connection = SSL.Connection(context, None)
+    record = HandshakeRecord()
+    connection.set_verify(SSL.VERIFY_PEER, record.step)
+    return connection, record
 
 
 def server_context(
@@ -82,17 +88,16 @@ def server_context(
         store.add_cert(crypto.X509.from_cryptography(ca.certificate))
         context.add_client_ca(ca.certificate)
     context.set_verify_depth(_DEEPEST_CHAIN)
-    context.set_verify(SSL.VERIFY_PEER, _record)
+    context.set_verify(SSL.VERIFY_PEER, refuse)
     context.set_alpn_select_callback(_select_protocol)
     return context
 
 
-def presented(connection: SSL.Connection) -> Presented:
+def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
     """Read what the finished handshake of a connection left; refuses by leaving things out."""
-    record = connection.get_app_data()
     try:
         leaf = connection.get_peer_certificate(as_cryptography=True)
-        if leaf is None or not isinstance(record, HandshakeRecord):
+        if leaf is None:
             return Presented(None)
         identity = Identity.read(leaf)
         chain = connection.get_verified_chain(as_cryptography=True) or []
@@ -120,20 +125,12 @@ def _present(context: SSL.Context, credential: Credential) -> None:
     context.check_privatekey()
 
 
-def _record(
+def refuse(
     connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
 ) -> bool:
-    """Record one step of the verification and let the handshake finish.
-
-    Raises whatever goes wrong: pyOpenSSL then refuses the handshake, as a connection without a
-    record must be.
-    """
-    del certificate
-    record: Any = connection.get_app_data()
-    record.calls += 1
-    if not ok:
-        record.faults.append(ChainFault(errno, depth))
-    return True
+    """The verify callback of every context: a connection that has none of its own fails."""
+    del connection, certificate, errno, depth, ok
+    return False
 
 
 def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:

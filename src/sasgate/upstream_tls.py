@@ -18,6 +18,7 @@ from service_identity.cryptography import (
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
+from sasgate.tls import refuse
 from sasgate.trust import read_certificates
 
 
@@ -31,7 +32,7 @@ def client_context(roots: Path | None) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_verify(SSL.VERIFY_PEER, _refuse)
+    context.set_verify(SSL.VERIFY_PEER, refuse)
     if roots is None:
         context.set_default_verify_paths()
         return context
@@ -85,14 +86,6 @@ def is_server(certificate: x509.Certificate, host: str) -> bool:
     else:
         verify_certificate_hostname(certificate, host)
     return True
-
-
-def _refuse(
-    connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
-) -> bool:
-    # Only a connection made by `VerifiedServer`, which checks the name too, may succeed.
-    del connection, certificate, errno, depth, ok
-    return False
 
 
 def _is_address(host: str) -> bool:

@@ -236,8 +236,6 @@ class Session:
         connection = HTTPConnection(platform.host, platform.port, timeout=platform.timeout)
         # http.client asks no more of a socket than TLSStream has.
         connection.sock = cast("socket.socket", platform.dial())
-        # Without this, http.client would open a plain connection once this one is closed.
-        connection.auto_open = 0
         return connection
 
 
