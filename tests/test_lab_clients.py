@@ -93,6 +93,13 @@ def test_an_untrusted_client_would_pass_for_auth_cli(name: str, lab: Lab) -> Non
     assert identity(lab, name).auth_cli
 
 
+@pytest.mark.parametrize("name", names_with(UNTRUSTED))
+def test_an_untrusted_client_was_not_signed_by_the_pinned_issuer(name: str, lab: Lab) -> None:
+    pinned = lab.authorities[ISSUERS[CATALOGUE[name].listener]].certificate
+    with pytest.raises((ValueError, InvalidSignature)):
+        certificate(lab, name).verify_directly_issued_by(pinned)
+
+
 @pytest.mark.parametrize("name", names_with(MALFORMED))
 def test_a_malformed_client_cannot_be_read(name: str, lab: Lab) -> None:
     with pytest.raises(UnreadableCertificate):
