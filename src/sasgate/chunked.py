@@ -6,6 +6,8 @@ that very byte; so this decoder is our own. Extensions and trailers are checked 
 
 import re
 
+from sasgate.headers import Kind, classify
+
 
 class InvalidChunk(Exception):
     """What follows cannot be told apart from another message by every reader."""
@@ -91,8 +93,13 @@ class ChunkedDecoder:
     def _trailer(self, line: bytes) -> None:
         if not line:
             self.complete = True
-        elif _TRAILER.fullmatch(line) is None:
+            return
+        match = _TRAILER.fullmatch(line)
+        if match is None:
             raise InvalidChunk("a trailer field is malformed")
+        # Trailers go no further; one that would frame, route or name is no accident (S37).
+        if classify(match[1]) not in {Kind.PASS, Kind.SINGLE}:
+            raise InvalidChunk("a field that may not stand in trailers")
 
     def _count_overhead(self, size: int) -> None:
         self._overhead += size
@@ -101,7 +108,7 @@ class ChunkedDecoder:
 
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
 
 
 def chunk(data: bytes) -> bytes:

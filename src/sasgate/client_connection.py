@@ -124,7 +124,7 @@ class ClientConnection(Protocol):
         if self._state not in {_State.HEAD, _State.IDLE}:
             return False
         try:
-            head = self.reader.head()
+            head = self._next_head()
         except BadMessage as error:
             self._refuse(error)
             return False
@@ -136,6 +136,12 @@ class ClientConnection(Protocol):
         self._exchange = exchange = Exchange(self, head)
         exchange.start()
         return True
+
+    def _next_head(self) -> RequestHead | None:
+        head = self.reader.head()
+        if head is not None and head.keep_alive and not self.reader.followed_by_request():
+            raise BadMessage("bytes that begin no request follow this one")
+        return head
 
     def exchange_over(self, *, keep: bool) -> None:
         """Turn to the next request, or close once the answer has left."""

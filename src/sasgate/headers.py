@@ -19,6 +19,7 @@ class Kind(Enum):
     TRANSFER_ENCODING = "transfer-encoding"
     CONNECTION = "connection"
     EXPECT = "expect"
+    SINGLE = "single"
     HOP_BY_HOP = "hop-by-hop"
     GATEWAY = "gateway"
 
@@ -42,6 +43,8 @@ _EXACT = {
     b"Transfer-Encoding": Kind.TRANSFER_ENCODING,
     b"Connection": Kind.CONNECTION,
     b"Expect": Kind.EXPECT,
+    b"Content-Type": Kind.SINGLE,
+    b"Authorization": Kind.SINGLE,
     b"Keep-Alive": Kind.HOP_BY_HOP,
     b"Proxy-Connection": Kind.HOP_BY_HOP,
     b"Proxy-Authorization": Kind.HOP_BY_HOP,

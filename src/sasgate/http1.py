@@ -204,7 +204,11 @@ class RequestReader(_Reader):
         fields = _fields(httptools.HttpRequestParser, raw, self._limits)
         known = _Known.read(fields)
         _check_host(known.hosts, http11)
+        if len(set(known.singles)) != len(known.singles):
+            raise BadMessage("a field that may stand once stands twice")
         framing, length = _request_framing(known, http11)
+        if not http11 and framing is Framing.NONE and method in _WITH_BODY:
+            raise BadMessage("an HTTP/1.0 request whose body has no length")  # RFC 1945, 7.2.2
         self._begin_body(framing, length)
         return RequestHead(
             method=method,
@@ -217,6 +221,17 @@ class RequestReader(_Reader):
             connection=known.connection,
             expect_continue=_expects_continue(known.expectations) and http11,
         )
+
+    def followed_by_request(self) -> bool:
+        """Whether what is there after the request just begun can begin another.
+
+        Bytes that cannot mean that the two sides disagree on where this request ends. What has
+        not arrived is not waited for, so this is a caution and no part of the framing.
+        """
+        if self._chunks is not None or not self._buffer:
+            return True
+        following = self._buffer[self._remaining : self._remaining + 64]
+        return _BEGINS_REQUEST.match(following) is not None
 
     def _skip_empty_line(self) -> bool:
         # One empty line before a request line is skipped (RFC 9112, 2.2).
@@ -314,6 +329,7 @@ class _Known:
     lengths: list[bytes] = field(factory=list)
     codings: list[bytes] = field(factory=list)
     expectations: list[bytes] = field(factory=list)
+    singles: list[bytes] = field(factory=list)
     connection: frozenset[bytes] = frozenset()
 
     @classmethod
@@ -321,7 +337,9 @@ class _Known:
         values: dict[Kind, list[bytes]] = {}
         for name, value in fields:
             kind = classify(name)
-            if kind is not Kind.PASS:
+            if kind is Kind.SINGLE:
+                values.setdefault(kind, []).append(name.lower())
+            elif kind is not Kind.PASS:
                 values.setdefault(kind, []).append(value.strip(b" \t"))
         tokens = b",".join(values.get(Kind.CONNECTION, ())).lower().split(b",")
         return cls(
@@ -329,6 +347,7 @@ class _Known:
             values.get(Kind.CONTENT_LENGTH, []),
             values.get(Kind.TRANSFER_ENCODING, []),
             values.get(Kind.EXPECT, []),
+            values.get(Kind.SINGLE, []),
             frozenset(token.strip(b" \t") for token in tokens),
         )
 
@@ -394,5 +413,10 @@ def _has_bare_line_end(head: bytes) -> bool:
     return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs
 
 
+_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+# The start of what may follow a request: nothing, an empty line, a method and a target.
+_BEGINS_REQUEST = re.compile(
+    rb"(?:\r\n)?(?:\r\Z|[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\Z| \Z| [\x21-\x7e])|\Z)"
+)
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")

@@ -5,6 +5,7 @@ contents cannot be read raises `UnreadableCertificate`, and the caller refuses i
 """
 
 import re
+import warnings
 from datetime import datetime
 
 from attrs import field, frozen
@@ -57,7 +58,10 @@ class Identity:
             UnreadableCertificate: anything in it that is needed could not be decoded.
         """
         try:
-            subject, issuer = certificate.subject, certificate.issuer
+            with warnings.catch_warnings():
+                # A CN of no or more than 64 characters is a stranger's, not worth a line of log.
+                warnings.simplefilter("ignore", UserWarning)
+                subject, issuer = certificate.subject, certificate.issuer
             usages = _extended_key_usages(certificate)
             return cls(
                 common_names=_values(subject, NameOID.COMMON_NAME),

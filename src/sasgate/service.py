@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
 
 from sasgate import __version__
 from sasgate.deadlines import Deadlines
@@ -70,18 +71,20 @@ class Gateway(Service):
     def _open(self, inbound: Inbound, listen: Listen) -> None:
         door = Door(self._listeners[inbound.name], proxied=listen.proxied)
         endpoint = serverFromString(self._reactor, listen.endpoint)
-        opening = maybeDeferred(endpoint.listen, door)
-        opening.addCallbacks(
-            lambda port: self.ports.__setitem__(listen, port),
-            lambda failure: self._cannot_listen(inbound, listen, failure.getErrorMessage()),
+        failures: list[Failure] = []
+        # Fires at once: every kind of endpoint that a configuration may name opens its port now.
+        maybeDeferred(endpoint.listen, door).addCallbacks(
+            lambda port: self.ports.__setitem__(listen, port), failures.append
         )
+        if failures:
+            self._cannot_listen(inbound, listen, failures[0].getErrorMessage())
 
     def _cannot_listen(self, inbound: Inbound, listen: Listen, reason: str) -> None:
         fault = self._settings.fault(
             inbound.name, "listen", listen, reason, "is another server on that port?"
         )
         self._log.critical("{fault}", fault=fault)
-        print(fault, file=sys.__stderr__, flush=True)
+        print(f"sasgate: {fault}", file=sys.__stderr__, flush=True)
         # Before the reactor runs this leaves twistd cleanly; `reactor.stop()` alone would exit 0.
         sys.exit(1)
 

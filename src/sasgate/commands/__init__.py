@@ -1,0 +1,64 @@
+"""The `sasgate` command; each subcommand is imported when it runs, so that `--help` is quick.
+
+Exit codes: 0 all is well, 1 something is wrong and was named, 2 the command was misused.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+import click
+
+from sasgate import __version__
+
+
+# Where each subcommand is, and its line in `sasgate --help`.
+SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "check": (
+            "sasgate.commands.check:check",
+            "Say whether a configuration is right, and the rules in force.",
+        ),
+        "fetch-ca": (
+            "sasgate.commands.fetch_ca:fetch_ca",
+            "Download ANS's CAs; nothing but the pinned certificates is kept.",
+        ),
+        "lab": (
+            "sasgate.commands.lab:lab",
+            "Make and use a lab: CAs, clients and a configuration, none of it genuine.",
+        ),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, for click."""
+        del ctx
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand itself, for click."""
+        del ctx
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, attribute = SUBCOMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing what is listed."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in SUBCOMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(__version__, prog_name="sasgate")
+def main() -> None:
+    """Mutual-TLS gateway between a health-software editor and the ANS platform SAS.
+
+    The daemon itself is run by: twistd --nodaemon --pidfile= sasgate -c FILE
+    """

@@ -1,0 +1,44 @@
+"""`sasgate check`: is a configuration right, and what does it let in?"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from sasgate.commands.faults import Refused
+from sasgate.commands.material import load_material
+from sasgate.commands.online import report_online
+from sasgate.commands.rules import rules
+from sasgate.commands.sheet import sheet
+from sasgate.config import load
+from sasgate.errors import ConfigError
+
+
+Report = Callable[..., Iterable[str]]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--for-ans", is_flag=True, help="Print the sheet to be sent to ANS (in French).")
+@click.option(
+    "--online", is_flag=True, help="Try every flow that this host needs, and name what is blocked."
+)
+def check(file: Path, *, for_ans: bool, online: bool) -> None:
+    """Say OK and print the rules in force, or name every fault of FILE.
+
+    Exit code 1 if FILE has a fault, or, with --online, if a flow is blocked.
+    """
+    now = datetime.now(UTC)
+    try:
+        settings = load(file)
+        material = load_material(settings, now)
+    except ConfigError as error:
+        raise Refused(error) from None
+    report: Report = sheet if for_ans else rules
+    for line in report(settings, material, now):
+        click.echo(line)
+    if online:
+        click.echo("")
+        if not report_online(settings, material):
+            raise SystemExit(1)
