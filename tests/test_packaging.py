@@ -7,6 +7,8 @@ runs the tests.
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +22,9 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from sasgate.lab.configuration import FILE, Ports, configuration
+from sasgate.lab.pki import Lab
 
 
 CHECKOUT = Path(__file__).parents[1]
@@ -67,6 +72,7 @@ class Fresh:
     def __init__(self, folder: Path) -> None:
         done(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
         self.python = folder / "venv/bin/python"
+        self.command = folder / "venv/bin/sasgate"
         self.folder = folder
         (site,) = (folder / "venv/lib").glob("python*/site-packages")
         borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
@@ -79,6 +85,30 @@ class Fresh:
     def twistd(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """What the console script `twistd` of this environment does, away from any sources."""
         return run(self.python, "-I", "-c", TWISTD, *arguments, cwd=self.folder)
+
+    def started(self, ini: Path) -> subprocess.Popen[str]:
+        command = ["-I", "-c", TWISTD, "-n", "--pidfile=", "sasgate", "-c", ini]
+        return subprocess.Popen(
+            [self.python, *command],
+            cwd=self.folder,
+            env={"PATH": os.defpath, "HOME": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ended(process: subprocess.Popen[str]) -> bool:
+    try:
+        process.wait(timeout=0.1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +149,9 @@ class TestInstalled:
         assert result.returncode == 0
         assert re.search(r"^ +sasgate +Mutual-TLS gateway", result.stdout, re.MULTILINE)
 
+    def test_the_command_of_its_own_answers(self, installed: Fresh) -> None:
+        assert "Usage: sasgate" in done(installed.command, "--help", cwd=installed.folder)
+
     def test_it_is_this_installation_and_no_other(self, installed: Fresh) -> None:
         where = done(
             installed.python,
@@ -140,6 +173,58 @@ class TestInstalled:
             cwd=installed.folder,
         )
         assert where.strip() == distribution("twisted").version
+
+
+class TestStart:
+    """The real twistd, and the exit codes that a service manager sees."""
+
+    @pytest.fixture
+    def port(self) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as chosen:
+            return chosen.getsockname()[1]
+
+    @pytest.fixture
+    def ini(self, installed: Fresh, lab: Lab, port: int, tmp_path: Path) -> Path:
+        shutil.copytree(lab.directory, tmp_path / "lab")
+        path = tmp_path / "lab" / FILE
+        path.write_text(configuration(Ports(port, 0), "http://127.0.0.1:9"))
+        return path
+
+    def test_it_listens_until_it_is_told_to_stop(
+        self, installed: Fresh, ini: Path, port: int
+    ) -> None:
+        with installed.started(ini) as process:
+            while not listening(port):
+                assert not ended(process), process.communicate()[0]
+            process.terminate()
+            output = process.communicate(timeout=60)[0]
+        # twistd stops cleanly, then dies of the signal, which systemd counts as success.
+        assert process.returncode == -signal.SIGTERM, output
+
+    def test_a_file_that_is_not_there_ends_it_with_1_and_its_name(
+        self, installed: Fresh, tmp_path: Path
+    ) -> None:
+        result = installed.twistd("-n", "--pidfile=", "sasgate", "-c", tmp_path / "absent.ini")
+        assert result.returncode == 1
+        assert "absent.ini" in result.stderr + result.stdout
+        assert "Traceback" not in result.stderr + result.stdout
+
+    def test_a_fault_of_the_file_ends_it_with_1_and_the_line(
+        self, installed: Fresh, ini: Path
+    ) -> None:
+        ini.write_text(ini.read_text().replace("backend =", "bakend =", 1))
+        result = installed.twistd("-n", "--pidfile=", "sasgate", "-c", ini)
+        assert result.returncode == 1
+        assert f"{ini}:" in result.stderr + result.stdout
+        assert "bakend" in result.stderr + result.stdout
+        assert "Traceback" not in result.stderr + result.stdout
+
+    def test_a_port_that_is_taken_ends_it_with_1(
+        self, installed: Fresh, ini: Path, port: int
+    ) -> None:
+        with socket.create_server(("127.0.0.1", port)):
+            result = installed.twistd("-n", "--pidfile=", "sasgate", "-c", ini)
+        assert result.returncode == 1
 
 
 class TestWheel:
