@@ -1,4 +1,4 @@
-"""`sasgate check`: is a configuration right, and what does it let in?"""
+"""`sasgate check`: whether a configuration is right, and what it lets in."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sasgate.commands.faults import Refused
+from sasgate.commands.flows import flows
 from sasgate.commands.material import load_material
 from sasgate.commands.online import report_online
 from sasgate.commands.rules import rules
@@ -40,5 +41,5 @@ def check(file: Path, *, for_ans: bool, online: bool) -> None:
         click.echo(line)
     if online:
         click.echo("")
-        if not report_online(settings, material):
+        if not report_online(flows(settings, material.anchors)):
             raise SystemExit(1)

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from sasgate.errors import ConfigError, Fault
 from sasgate.generation import load_trust
+from sasgate.identity import Identity, UnreadableCertificate
 from sasgate.settings import Inbound, Outbound, Settings
 from sasgate.trust import Anchors, Credential, UnusableFile, load_credential, read_certificates
 
@@ -36,9 +37,7 @@ def load_material(settings: Settings, now: datetime) -> Material:
     credentials: dict[str, Credential] = {}
     for each in listeners:
         try:
-            credentials[each.name] = load_credential(
-                settings, each.name, each.certificate, each.key, now
-            )
+            credentials[each.name] = _credential(settings, each, now)
         except ConfigError as error:
             faults.extend(error.faults)
     faults.extend(_faulty_roots(settings))
@@ -48,6 +47,17 @@ def load_material(settings: Settings, now: datetime) -> Material:
         distinct = dict.fromkeys(faults)
         raise ConfigError(*sorted(distinct, key=lambda fault: fault.line or last))
     return Material(anchors, credentials)
+
+
+def _credential(settings: Settings, listener: Inbound | Outbound, now: datetime) -> Credential:
+    section, path = listener.name, listener.certificate
+    credential = load_credential(settings, section, path, listener.key, now)
+    try:
+        Identity.read(credential.leaf)
+    except UnreadableCertificate as error:
+        reason = f"the certificate cannot be decoded: {error}"
+        raise ConfigError(settings.fault(section, "certificate", path, reason)) from None
+    return credential
 
 
 def _faulty_roots(settings: Settings) -> Iterable[Fault]:

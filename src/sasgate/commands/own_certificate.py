@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from OpenSSL import crypto
 
+from sasgate.identity import printable_name, printable_value
 from sasgate.trust import Credential
 
 
@@ -79,7 +80,7 @@ def _findings(credential: Credential, now: datetime, warnings: list[str]) -> Fin
     leaf = credential.leaf
     return Findings(
         names=_names(leaf),
-        issuer=leaf.issuer.rfc4514_string(),
+        issuer=printable_name(leaf.issuer),
         not_after=leaf.not_valid_after_utc,
         days=(leaf.not_valid_after_utc - now).days,
         revocation=tuple(_revocation_urls(leaf)),
@@ -99,7 +100,8 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     except (x509.ExtensionNotFound, ValueError):
         return ()
     addresses = names.get_values_for_type(x509.IPAddress)
-    return (*names.get_values_for_type(x509.DNSName), *map(str, addresses))
+    hosts = names.get_values_for_type(x509.DNSName)
+    return (*map(printable_value, hosts), *map(str, addresses))
 
 
 def _serves(leaf: x509.Certificate) -> bool:

@@ -8,6 +8,7 @@ import attrs
 from sasgate.availability import not_yet_available
 from sasgate.commands.material import Material
 from sasgate.commands.own_certificate import Findings, examine_client, examine_server
+from sasgate.identity import printable_name, printable_value
 from sasgate.settings import (
     DeniedFingerprint,
     Environment,
@@ -62,7 +63,7 @@ def _outbound(
         yield f"  through the proxy {outbound.proxy}"
     credential = material.credentials[outbound.name]
     yield from _certificate(str(outbound.certificate), examine_client(credential, now))
-    yield f"    subject {credential.leaf.subject.rfc4514_string()}"
+    yield f"    subject {printable_name(credential.leaf.subject)}"
 
 
 def _certificate(path: str, findings: Findings) -> Iterator[str]:
@@ -98,7 +99,7 @@ def _environment(environment: Environment, anchors: Anchors) -> Iterator[str]:
 
 def _ca(kind: str, ca: CA) -> Iterator[str]:
     pinned_until = _day(ca.certificate.not_valid_after_utc)
-    yield f"    {kind} {ca.common_name} ({ca.path}), until {pinned_until}"
+    yield f"    {kind} {printable_value(ca.common_name)} ({ca.path}), until {pinned_until}"
     yield f"      SHA-256 {ca.sha256}"
 
 
