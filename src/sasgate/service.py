@@ -1,5 +1,6 @@
 """The daemon as a Twisted service: ports, the generation in force, start, drain and stop."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -8,9 +9,10 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
@@ -52,7 +54,8 @@ class Gateway(Service):
             name: InboundListener(rules, self._surroundings)
             for name, rules in self.generation.listeners.items()
         }
-        self.ports: dict[Listen, IListeningPort] = {}
+        # A list, since two listeners may both name port 0, which the system then chooses.
+        self.ports: list[tuple[str, Listen, IListeningPort]] = []
         self._previous_hangup: Any = signal.SIG_DFL
 
     def setServiceParent(self, parent: Any) -> None:
@@ -74,7 +77,7 @@ class Gateway(Service):
         failures: list[Failure] = []
         # Fires at once: every kind of endpoint that a configuration may name opens its port now.
         maybeDeferred(endpoint.listen, door).addCallbacks(
-            lambda port: self.ports.__setitem__(listen, port), failures.append
+            lambda port: self.ports.append((inbound.name, listen, port)), failures.append
         )
         if failures:
             self._cannot_listen(inbound, listen, failures[0].getErrorMessage())
@@ -93,9 +96,14 @@ class Gateway(Service):
         super().startService()
         self._deadlines.start()
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
-        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+        for name, listen, port in self.ports:
+            where = shown_address(port.getHost())
+            self._log.info(
+                "{name} listens on {listen} at {where}", name=name, listen=listen, where=where
+            )
         for line in effective_rules(self._settings):
             self._log.info("{line}", line=line)
+        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
 
     @property
     def _file(self) -> str:
@@ -108,7 +116,7 @@ class Gateway(Service):
         )
 
     async def _stop(self) -> None:
-        await DeferredList([maybeDeferred(port.stopListening) for port in self.ports.values()])
+        await DeferredList([maybeDeferred(port.stopListening) for _, _, port in self.ports])
         drained = [listener.drain() for listener in self._listeners.values()]
         try:
             await DeferredList(drained).addTimeout(self._settings.limits.drain, self._reactor)
@@ -128,16 +136,26 @@ class Gateway(Service):
 
 
 def effective_rules(settings: Settings) -> Iterable[str]:
-    """What is in force, a line a fact, as said at start."""
+    """Who is admitted, a line an environment, as said at start."""
     for inbound in settings.inbounds:
-        ends = ", ".join(map(str, inbound.listen))
-        yield f"{inbound.name} listens on {ends}"
         for name in inbound.environments:
             environment = settings.environments[name]
             clients = "; ".join(map(str, environment.clients))
             addresses = environment.addresses
             shown = "any address" if addresses is None else ", ".join(map(str, addresses))
             yield f"{inbound.name} admits {name}: {clients}, from {shown}"
+
+
+def shown_address(address: IAddress) -> str:
+    """Where a port is bound: `127.0.0.1:443`, `[::1]:443` or the path of a UNIX socket."""
+    match address:
+        case IPv4Address(host=host, port=port):
+            return f"{host}:{port}"
+        case IPv6Address(host=host, port=port):
+            return f"[{host}]:{port}"
+        case UNIXAddress():
+            return os.fsdecode(address.name or b"")
+    return str(address)
 
 
 def _wall_clock() -> datetime:
