@@ -138,7 +138,13 @@ class InboundSite:
         return Reply(status, body, close=status in _UNREADABLE, reason=reason)
 
     def finished(self, exchange: Exchanged) -> None:
-        """Write the access event."""
+        """Write the access event of an admitted client.
+
+        A refused one has its decision, of which identical ones are told together: a scanner must
+        not be worth a line a request.
+        """
+        if self._verdict.outcome is not Outcome.ADMITTED:
+            return
         answered = exchange.answered or exchange.ended
         self._journal.access(
             Access(
