@@ -146,3 +146,7 @@ def test_a_refused_value_is_not_told_again_as_missing(tmp_path: Path) -> None:
     text = OWN.replace("clients = CN=a,OU=1", "clients = nobody").replace("= any", "= everybody")
     assert {fault.key for fault in faults_in(tmp_path, text)} == {"clients", "addresses"}
     assert all("is missing" not in fault.reason for fault in faults_in(tmp_path, text))
+
+
+def test_a_refused_mode_asks_for_no_lists(tmp_path: Path) -> None:
+    assert fault_in(tmp_path, OWN.replace("mode = off", "mode = of")).key == "mode"

@@ -20,7 +20,7 @@ Report = Callable[..., Iterable[str]]
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(readable=False, path_type=Path))
 @click.option("--for-ans", is_flag=True, help="Print the sheet to be sent to ANS (in French).")
 @click.option(
     "--online", is_flag=True, help="Try every flow that this host needs, and name what is blocked."

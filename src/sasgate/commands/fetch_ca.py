@@ -43,13 +43,13 @@ class NotFetched(Exception):
     "--to",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="The folder to write them to; made where absent.",
 )
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="A folder that holds them already (DER or PEM), for hosts without a way out.",
 )
 def fetch_ca(environment: str, folder: Path, source: Path | None) -> None:

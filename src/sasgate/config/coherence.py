@@ -132,6 +132,8 @@ def _check_revocation(settings: Settings, report: Report) -> None:
             reason = "production cannot run without revocation checks"
             report.at("revocation", "mode", mode.value, reason, "remove the line")
         return
+    if not report.sound("revocation", "mode"):
+        return
     needed = {"crl"}
     if mode in {RevocationMode.OCSP, RevocationMode.CRL_AND_OCSP}:
         needed.add("ocsp")

@@ -25,6 +25,7 @@ class Report:
         self.lines: dict[tuple[str, str], int] = {}
         self.sections: dict[str, int] = {}
         self._faults = list(faults)
+        self._refused: set[tuple[str | None, str | None]] = set()
 
     def add(
         self,
@@ -37,12 +38,17 @@ class Report:
         value: str | None = None,
     ) -> None:
         """Note one fault; nothing is raised yet."""
+        self._refused.add((section, key))
         self._faults.append(Fault(self.path, line, section, key, value, reason, remedy))
 
     def at(self, section: str, key: str, value: str | None, reason: str, remedy: str = "") -> None:
         """Note a fault of a key, at its line, or at the section's where it is left out."""
         line = self.lines.get((section, key), self.sections.get(section))
         self.add(line, section, reason, remedy, key=key, value=value)
+
+    def sound(self, section: str, key: str) -> bool:
+        """Whether no fault of this key was noted so far."""
+        return (section, key) not in self._refused
 
     def conclude(self) -> None:
         """Raise all that was noted, in file order, what has no line last.
@@ -66,7 +72,6 @@ class SectionReader:
         self.folder = report.path.parent
         self._report = report
         self._asked: set[str] = set()
-        self._unsound: set[str] = set()
         self._entries: dict[str, Entry] = {}
         if section.number is not None:
             report.sections[section.name] = section.number
@@ -83,8 +88,8 @@ class SectionReader:
         return key in self._entries
 
     def sound(self, key: str) -> bool:
-        """Whether no value of this key was refused so far."""
-        return key not in self._unsound
+        """Whether no fault of this key was noted so far."""
+        return self._report.sound(self.name, key)
 
     def one(self, key: str, convert: Callable[[str], T], default: T) -> T:
         """The value of a key that may be left out."""
@@ -119,7 +124,6 @@ class SectionReader:
 
     def reject(self, key: str, value: str | None, reason: str, remedy: str = "") -> None:
         """Note a fault of this key, given or left out."""
-        self._unsound.add(key)
         self._report.at(self.name, key, value, reason, remedy)
 
     def finish(self) -> None:
@@ -145,7 +149,6 @@ class SectionReader:
             try:
                 yield convert(value.text)
             except Rejected as error:
-                self._unsound.add(key)
                 self._report.add(
                     value.number,
                     self.name,
