@@ -51,7 +51,10 @@ def flows(settings: Settings, anchors: Mapping[str, Anchors]) -> tuple[Flow, ...
     found = [*_backends(settings), *_revocation(settings, anchors)]
     for outbound in settings.outbounds:
         found.extend(_sas(outbound, settings))
-    distinct = {(flow.url, flow.socket, flow.proxy, flow.credential): flow for flow in found}
+    # One host of a list serves several environments.
+    distinct = {
+        (flow.expected, flow.url, flow.socket, flow.proxy, flow.credential): flow for flow in found
+    }
     return tuple(distinct.values())
 
 
