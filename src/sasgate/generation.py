@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import combinations
 
 from attrs import frozen
 from OpenSSL import SSL
 
 from sasgate.admission import EnvironmentRules
+from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
 from sasgate.pool import Balancer
-from sasgate.settings import Backend, Inbound, Route, Settings
+from sasgate.settings import Backend, Inbound, RevocationMode, Route, Settings
 from sasgate.tls import server_context
 from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
 from sasgate.upstream_tls import client_context
@@ -88,6 +90,9 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
             servers.update(_server_contexts(settings, inbound))
         except ConfigError as error:
             faults.extend(error.faults)
+    if not faults:
+        faults.extend(_same_client_twice(settings, anchors))
+        faults.extend(_production_unchecked(settings, anchors))
     if faults:
         raise ConfigError(*faults)
     return Trust(anchors, contexts, servers)
@@ -100,6 +105,33 @@ def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
         for inbound in settings.inbounds
     }
     return Generation(settings, listeners)
+
+
+def _same_client_twice(settings: Settings, anchors: Mapping[str, Anchors]) -> Iterable[Fault]:
+    """Environments of one listener that one certificate would match; CAs are compared by DER."""
+    for inbound in settings.inbounds:
+        for one, other in combinations(inbound.environments, 2):
+            issuers = {ca.der for ca in anchors[one].issuers} & {
+                ca.der for ca in anchors[other].issuers
+            }
+            first, second = settings.environments[one], settings.environments[other]
+            pairs = set(first.clients) & set(second.clients)
+            if issuers and pairs:
+                reason = f"{one} and {other} have the same CA and the same client {pairs.pop()}"
+                names = " ".join(inbound.environments)
+                yield settings.fault(
+                    inbound.name, "environment", names, reason, "give each a listener of its own"
+                )
+
+
+def _production_unchecked(settings: Settings, anchors: Mapping[str, Anchors]) -> Iterable[Fault]:
+    """Production's CA under another environment's name, which `mode = off` must not open either."""
+    if settings.revocation.mode is not RevocationMode.OFF:
+        return
+    for name, loaded in anchors.items():
+        if any(ca.sha256 == PRODUCTION.issuer.sha256 for ca in loaded.issuers):
+            reason = f"{name} trusts production's CA, whose certificates must be checked"
+            yield settings.fault("revocation", "mode", "off", reason, "choose crl-or-ocsp")
 
 
 def _context(

@@ -1,0 +1,70 @@
+"""What only the loaded certificates can tell of a configuration."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sasgate.config import load
+from sasgate.errors import ConfigError
+from sasgate.generation import load_trust
+from sasgate.lab.pki import Lab
+
+
+def configuration(lab: Lab, folder: Path, sections: str) -> Path:
+    certificate, key = lab.server_paths()
+    path = folder / "gate.ini"
+    path.write_text(
+        f"[inbound]\nenvironment = one two\nlisten = tcp:0:interface=127.0.0.1\n"
+        f"certificate = {certificate}\nkey = {key}\nbackend = http://127.0.0.1:8080\n"
+        f"[revocation]\nmode = off\n{sections}"
+    )
+    return path
+
+
+def environment(name: str, root: Path, issuer: Path, client: str) -> str:
+    return (
+        f"[environment:{name}]\nroots = {root}\nissuers = {issuer}\n"
+        f"clients = {client}\naddresses = any\n"
+    )
+
+
+def faults(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_trust(load(path), datetime.now(UTC))
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_two_environments_with_copies_of_one_ca_and_the_same_client_are_refused(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """S9: which environment a client belongs to is never a matter of order."""
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    copy = tmp_path / "copy.cer"
+    shutil.copy(issuer, copy)
+    text = environment("one", root, issuer, "CN=a,OU=1") + environment(
+        "two", root, copy, "CN=a,OU=1"
+    )
+    (fault,) = faults(configuration(lab, tmp_path, text))
+    assert "one and two have the same CA and the same client CN=a, OU=1" in fault
+
+
+def test_two_environments_of_one_ca_with_other_clients_are_fine(lab: Lab, tmp_path: Path) -> None:
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    text = environment("one", root, issuer, "CN=a,OU=1") + environment(
+        "two", root, issuer, "CN=a,OU=2"
+    )
+    trust = load_trust(load(configuration(lab, tmp_path, text)), datetime.now(UTC))
+    assert set(trust.anchors) == {"one", "two"}
+
+
+def test_productions_ca_under_another_name_is_not_run_without_revocation(
+    lab: Lab, tmp_path: Path, shared: Path
+) -> None:
+    genuine = shared / "igc-sante"
+    text = environment(
+        "one", genuine / "ACR-EL.cer", genuine / "ACI-EL-ORG.cer", "CN=a,OU=1"
+    ) + environment("two", lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST"), "CN=a,OU=1")
+    (fault,) = faults(configuration(lab, tmp_path, text))
+    assert "one trusts production's CA" in fault
