@@ -1,9 +1,11 @@
-"""What all tests share: one lab, created once."""
+"""What all tests share: one lab, one backend and one gateway in front of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from processes import BackendProcess, GatewayProcess, write_ini
 from sasgate.lab.pki import Lab
 
 
@@ -20,3 +22,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[BackendProcess]:
+    """The lab's backend; forget its record before looking at it."""
+    with BackendProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    lab: Lab, backend: BackendProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A real twistd with the lab's configuration, in front of `backend`; leave it as it is."""
+    ini = write_ini(lab, tmp_path_factory.mktemp("gateway"), backend.url)
+    with GatewayProcess(ini) as process:
+        yield process

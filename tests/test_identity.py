@@ -21,6 +21,7 @@ from sasgate.identity import (
     printable_name,
     printable_value,
 )
+from sasgate.lab.deceivers import DECEIVERS
 from sasgate.lab.names import CN, OU, C, O, StringType, attribute, name
 from sasgate.lab.pki import Lab
 
@@ -175,7 +176,7 @@ class TestUnreadable:
             damaged = x509.load_der_x509_certificate(
                 self.DER[:at] + bytes([byte]) + self.DER[at + 1 :]
             )
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             return
         try:
             assert isinstance(Identity.read(damaged), Identity)
@@ -247,6 +248,13 @@ class TestPrintable:
         shown = printable_name(name(*parts))
         assert shown.isascii()
         assert shown == "" or shown.isprintable()
+
+    @pytest.mark.parametrize("client", [each.name for each in DECEIVERS])
+    def test_what_is_read_of_a_deceiver_is_printable_ascii(self, lab: Lab, client: str) -> None:
+        identity = Identity.read(lab.clients[client].certificate)
+        for shown in (identity.subject, identity.issuer, identity.serial, identity.sha256):
+            assert shown.isascii()
+            assert shown == "" or shown.isprintable()
 
     @given(ANYTHING, ANYTHING)
     def test_two_values_never_look_the_same(self, one: str, other: str) -> None:
