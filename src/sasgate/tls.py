@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
 
 from sasgate.admission import ChainFault, Presented
-from sasgate.identity import Identity, UnreadableCertificate
+from sasgate.identity import Identity
 from sasgate.settings import TLSVersion
 from sasgate.trust import CA, Credential
 
@@ -101,7 +101,7 @@ def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
             return Presented(None)
         identity = Identity.read(leaf)
         chain = connection.get_verified_chain(as_cryptography=True) or []
-    except (UnreadableCertificate, ValueError) as error:
+    except Exception as error:  # cryptography has a dozen ways to refuse what OpenSSL passed
         return Presented(None, unreadable=f"the certificate cannot be read: {error}")
     return Presented(
         identity,
