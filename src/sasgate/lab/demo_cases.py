@@ -1,0 +1,245 @@
+"""The cases of the demonstration: who calls the gateway with what, and what must come of it."""
+
+import json
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from http.client import HTTPException, HTTPResponse
+from typing import Any, cast
+
+from attrs import evolve, field, frozen
+
+from sasgate.environments import PRODUCTION, RECETTE
+from sasgate.lab import platform
+from sasgate.lab.catalogue import CATALOGUE
+from sasgate.lab.client import UNTRUSTED, Answer, Listener
+from sasgate.lab.platform import Call, Failure, NoResponse, Response, Result
+from sasgate.lab.scene import Scene
+
+
+# `/check` may answer from its last look at the backend for a second; we ask again for longer.
+_LOOK_KEPT = 5.0
+
+
+@frozen
+class Case:
+    """`play` does what `who` and `call` say, and tells what came in the words of `expected`."""
+
+    who: str
+    call: str
+    expected: str
+    play: Callable[[Scene], str] = field(repr=False)
+
+
+Act = tuple[str, Sequence[Case]]
+
+
+def acts() -> Sequence[Act]:
+    """The cases in their order, under their headings; the last ones need what goes before them."""
+    return (
+        ("SAS calls", _admitted()),
+        ("Others call, or SAS by the wrong door", _refused()),
+        ("What no client of good will sends", _hostile()),
+        ("The backend stops, and comes back", _backend()),
+    )
+
+
+def _admitted() -> Sequence[Case]:
+    now = datetime.now(UTC)
+    slots, schedules = platform.slots(now), platform.schedules(now)
+    recette = partial(_sending, "SAS recette", "recette")
+    return (
+        recette(slots, "200 recette, 2 slots"),
+        _sending("SAS preproduction", "preproduction", schedules, "200 preproduction"),
+        _sending(
+            "SAS production",
+            "production",
+            slots,
+            "200 production, 2 slots",
+            listener=Listener.PRODUCTION,
+        ),
+        recette(platform.create_practitioner(), "201 recette"),
+        recette(platform.update_practitioner(), "200 recette"),
+        recette(platform.check(), "200 available"),
+        _sending(
+            "SAS recette, TLS 1.2",
+            "recette",
+            slots,
+            "200 recette, 2 slots",
+            version=ssl.TLSVersion.TLSv1_2,
+        ),
+        _sending(
+            "SAS recette, TLS 1.3",
+            "recette",
+            slots,
+            "200 recette, 2 slots",
+            version=ssl.TLSVersion.TLSv1_3,
+        ),
+    )
+
+
+def _refused() -> Sequence[Case]:
+    slots = platform.slots(datetime.now(UTC))
+    return (
+        _sending("no certificate", None, slots, "401 Unauthorized"),
+        _sending("no certificate", None, platform.check(), "403 Forbidden"),
+        _from_catalogue("wrong CN", "wrong-cn"),
+        _from_catalogue("wrong OU", "wrong-ou"),
+        _from_catalogue("recette CN, preprod. OU", "crossed-pair"),
+        _from_catalogue("expired certificate", "expired"),
+        _from_catalogue("SSL_SERV certificate", "ssl-serv"),
+        _from_catalogue("a person's certificate", "person"),
+        _from_catalogue("CA of the same name", "same-name-ca"),
+        _sending("production on recette's", "production", slots, _words_of(UNTRUSTED)),
+        _sending(
+            "SAS recette, TLS 1.1",
+            "recette",
+            slots,
+            "alert protocol version",
+            version=ssl.TLSVersion.TLSv1_1,
+        ),
+    )
+
+
+def _hostile() -> Sequence[Case]:
+    return (
+        Case("SAS recette", "two body lengths", "400 Bad Request", _play_two_lengths),
+        Case("SAS recette", "forged CN header", "200 CN as certified", _play_spoofed),
+    )
+
+
+def _backend() -> Sequence[Case]:
+    slots = platform.slots(datetime.now(UTC))
+    recette = partial(_sending, "SAS recette", "recette")
+    check = platform.check()
+    return (
+        _after(Scene.stop_backend, recette(slots, "502 backend failed")),
+        _until_new(recette(check, "503 backend unreachable")),
+        _after(Scene.start_backend, recette(slots, "200 recette, 2 slots")),
+        _until_new(recette(check, "200 available")),
+    )
+
+
+def _sending(
+    who: str,
+    client: str | None,
+    call: Call,
+    expected: str,
+    *,
+    listener: Listener = Listener.TEST,
+    version: ssl.TLSVersion | None = None,
+) -> Case:
+    def play(scene: Scene) -> str:
+        result = scene.platform(client, listener, version).send(call)
+        return _words(result, scene.received())
+
+    return Case(who, f"{call.method} {call.path.partition('?')[0]}", expected, play)
+
+
+def _from_catalogue(who: str, name: str) -> Case:
+    client = CATALOGUE[name]
+    slots = platform.slots(datetime.now(UTC))
+    return _sending(who, name, slots, _words_of(client.answer), listener=client.listener)
+
+
+def _after(change: Callable[[Scene], None], case: Case) -> Case:
+    def play(scene: Scene) -> str:
+        change(scene)
+        return case.play(scene)
+
+    return evolve(case, play=play)
+
+
+def _until_new(case: Case) -> Case:
+    """Asks for as long as the answer may be that of an earlier look at the backend."""
+
+    def play(scene: Scene) -> str:
+        until = time.monotonic() + _LOOK_KEPT
+        while (came := case.play(scene)) != case.expected and time.monotonic() < until:
+            time.sleep(0.1)
+        return came
+
+    return evolve(case, play=play)
+
+
+_TWO_LENGTHS = (
+    b"POST /Practitioner HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"
+)
+
+
+def _play_two_lengths(scene: Scene) -> str:
+    """What smuggling begins with: Content-Length and Transfer-Encoding disagree (S40)."""
+    try:
+        with scene.platform("recette").dial() as stream:
+            stream.sendall(_TWO_LENGTHS)
+            # http.client asks no more of a socket than TLSStream has.
+            answer = HTTPResponse(cast("Any", stream), method="POST")
+            answer.begin()
+            result: Result = Response(answer.status, (), answer.read())
+    except (OSError, HTTPException) as error:
+        result = NoResponse(Failure.OTHER, str(error))
+    return _words(result, scene.received())
+
+
+def _play_spoofed(scene: Scene) -> str:
+    """A client that says it is another; the backend must be told what the certificate says."""
+    wanted = "X-SSL-Client-CN"
+    result = scene.platform("recette").send(
+        Call("GET", "/Schedule", ((wanted, PRODUCTION.client_cn),))
+    )
+    seen = [value for each in scene.received() for value in _values(each, wanted)]
+    if isinstance(result, NoResponse) or not seen:
+        return _words(result, ())
+    told = "CN as certified" if seen == [RECETTE.client_cn] else ", ".join(seen)
+    return f"{result.status} {told}"
+
+
+def _words(result: Result, received: Sequence[Mapping[str, Any]]) -> str:
+    """What came, short; a request that reached the backend is told by the environment it was given.
+
+    So a refusal is never taken for one if the backend saw the request.
+    """
+    if isinstance(result, NoResponse):
+        alert = re.search(r"alert [a-z ]*[a-z]", result.detail)
+        return alert[0] if alert and result.failure is Failure.ALERT else result.failure.value
+    if received:
+        return f"{result.status} {_environment(received)}{_slots(result)}"
+    body = _json(result)
+    return _own_words(result.status, str(body.get("verify", "")), str(body.get("status", "")))
+
+
+def _words_of(answer: Answer) -> str:
+    return _own_words(answer.status, answer.verify, "KO:Forbidden")
+
+
+def _own_words(status: int, verify: str, text: str) -> str:
+    failed = verify.startswith("FAILED:")
+    told = verify.removeprefix("FAILED:") if failed else text.removeprefix("KO:").strip()
+    return f"{status} {told}".rstrip()
+
+
+def _environment(received: Sequence[Mapping[str, Any]]) -> str:
+    told = [value for each in received for value in _values(each, "X-SAS-Environment")]
+    return " and ".join(each.removeprefix("lab-") for each in told) or "of no environment"
+
+
+def _slots(result: Response) -> str:
+    entries = _json(result).get("entry", [])
+    found = [each for each in entries if each["resource"]["resourceType"] == "Slot"]
+    return f", {len(found)} slots" if found else ""
+
+
+def _values(received: Mapping[str, Any], name: str) -> Sequence[str]:
+    return [value for each, value in received["headers"] if each.lower() == name.lower()]
+
+
+def _json(result: Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(result.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

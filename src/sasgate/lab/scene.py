@@ -1,0 +1,113 @@
+"""A whole installation in small: a lab, an editor's backend, and a real `twistd sasgate`."""
+
+import json
+import re
+import ssl
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from sasgate.lab.client import Listener
+from sasgate.lab.configuration import FILE, Ports, configuration
+from sasgate.lab.pki import Lab
+from sasgate.lab.platform import Platform
+from sasgate.lab.processes import Child, Ending
+
+
+HOST = "127.0.0.1"
+_LISTENS = re.compile(rf"(\S+) listens on \S+ at {re.escape(HOST)}:(\d+)")
+
+
+class Scene:
+    """Backend and gateway as processes of their own, on free ports, with their files in a folder.
+
+    `gateway_log` is what the administrator reads.
+    """
+
+    def __init__(self, lab: Lab, ending: Ending) -> None:
+        self.lab = lab
+        self._ending = ending
+        self.gateway_log = lab.directory / "gateway.log"
+        self._children: list[Child] = []
+        self._ports: dict[str, int] = {}
+        self._backend_port = 0
+        self._seen = 0
+
+    @contextmanager
+    def playing(self, twistd: Path | None = None) -> Iterator[None]:
+        """Both processes run within, and neither afterwards; `twistd` by default is Python's own.
+
+        Raises:
+            NotReady: one of them did not start.
+            Stopped: by a signal, meanwhile.
+        """
+        try:
+            self.start_backend()
+            self._start_gateway(twistd or Path(sys.executable).with_name("twistd"))
+            yield
+        finally:
+            while self._children:
+                self._children.pop().stop()
+
+    def start_backend(self) -> None:
+        """Start the backend, again on its port if it had one."""
+        command = (sys.executable, "-m", "sasgate.lab.backend", "--port", str(self._backend_port))
+        backend = self._start("the backend", command, self.lab.directory / "backend.log")
+        self._backend_port = int(backend.wait_for(r"^\d+$", self._ending)[0])
+        self._seen = 0
+
+    def stop_backend(self) -> None:
+        """End the backend; the gateway finds nobody on its port."""
+        (backend,) = (child for child in self._children if child.name == "the backend")
+        self._children.remove(backend)
+        backend.stop()
+
+    @property
+    def fallen(self) -> Child | None:
+        """A process that has ended by itself."""
+        return next((child for child in self._children if not child.running), None)
+
+    def port(self, listener: Listener) -> int:
+        """The TCP port of one of the gateway's listeners."""
+        return self._ports[listener.value]
+
+    def platform(
+        self,
+        client: str | None,
+        listener: Listener = Listener.TEST,
+        version: ssl.TLSVersion | None = None,
+    ) -> Platform:
+        """Who calls with the certificate of one of the lab's clients, the leaf only, or none."""
+        pem = None if client is None else self.lab.path_of(client)
+        return Platform(HOST, self.port(listener), self.lab.public_root, pem, version)
+
+    def received(self) -> Sequence[Mapping[str, Any]]:
+        """What reached the backend since this was last asked, as `Received.as_json` tells it."""
+        connection = HTTPConnection(HOST, self._backend_port, timeout=10)
+        try:
+            connection.request("GET", "/recorded")
+            record: list[dict[str, Any]] = json.load(connection.getresponse())
+        except ConnectionRefusedError:
+            return ()
+        finally:
+            connection.close()
+        new, self._seen = record[self._seen :], len(record)
+        return new
+
+    def _start_gateway(self, twistd: Path) -> None:
+        ini = self.lab.directory / FILE
+        backend = f"http://{HOST}:{self._backend_port}"
+        ini.write_text(configuration(Ports(0, 0), backend), "utf-8")
+        command = (str(twistd), "--nodaemon", "--pidfile=", "sasgate", "-c", str(ini))
+        gateway = self._start("twistd sasgate", command, self.gateway_log)
+        gateway.wait_for(r"sasgate \S+ serves ", self._ending)
+        found = (_LISTENS.search(line) for line in gateway.lines())
+        self._ports = {match[1]: int(match[2]) for match in found if match}
+
+    def _start(self, name: str, command: Sequence[str], log: Path) -> Child:
+        child = Child(name, command, log)
+        self._children.append(child)
+        return child
