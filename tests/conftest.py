@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from processes import BackendProcess, GatewayProcess, write_ini
 from sasgate.lab.pki import Lab
+
+
+# Its time limits for an example are timed assertions, and a loaded machine breaks them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
