@@ -29,7 +29,7 @@ lint: .make/linters
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .make build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 programs:
 	@missing=; for program in $(PROGRAMS); do \
