@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pytest
@@ -237,3 +238,8 @@ def nginx(folder: Path, *, unix: bool = False) -> Iterator[NginxBackend]:
         process.wait_for("start worker process|using the")
         url = f"unix:{folder}/nginx.sock" if unix else f"http://127.0.0.1:{port}"
         yield NginxBackend(url, folder / "access.log", port)
+
+
+THREE: Mapping[str, Callable[[Path], AbstractContextManager[RealBackend]]] = MappingProxyType(
+    {"twisted": lambda folder: twisted(), "nginx": nginx, "gunicorn": gunicorn}
+)

@@ -5,22 +5,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 
 from gateways import gateway
 from processes import PATIENCE, environment
 from raw_client import Caller, request
-from real_backends import STREAM, Arrived, RealBackend, gunicorn, nginx, twisted
+from real_backends import STREAM, THREE, Arrived, RealBackend, gunicorn, nginx
 from sasgate.lab.pki import Lab
 
 
-START: dict[str, Callable[[Path], AbstractContextManager[RealBackend]]] = {
-    "twisted": lambda folder: twisted(),
-    "nginx": nginx,
-    "gunicorn": gunicorn,
+START = {
+    **THREE,
     "nginx-unix": lambda folder: nginx(folder, unix=True),
     "gunicorn-unix": lambda folder: gunicorn(folder, unix=True),
 }

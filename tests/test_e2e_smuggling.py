@@ -5,36 +5,28 @@ get the wrong answer, and the backend would have seen more than the two requests
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 
 from ambiguous_requests import CASES, Case
 from gateways import gateway
 from raw_client import Caller, request
-from real_backends import RealBackend, gunicorn, nginx, twisted
+from real_backends import THREE, RealBackend
 from sasgate.lab.pki import Lab
 
-
-START: dict[str, Callable[[Path], AbstractContextManager[RealBackend]]] = {
-    "twisted": lambda folder: twisted(),
-    "nginx": nginx,
-    "gunicorn": gunicorn,
-}
 
 AFTER = "/echo?after"
 VICTIM = "/echo?victim"
 NAME = attrgetter("name")
 
 
-@pytest.fixture(scope="module", params=START)
+@pytest.fixture(scope="module", params=THREE)
 def backend(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealBackend]:
-    with START[request.param](tmp_path_factory.mktemp("backend")) as server:
+    with THREE[request.param](tmp_path_factory.mktemp("backend")) as server:
         yield server
 
 
