@@ -57,6 +57,11 @@ class Wire:
         self.stream = stream
         self._reader = _Kept(stream.makefile("rb").detach(), 1 << 16)
 
+    def close(self) -> None:
+        """Leave, without a word of TLS."""
+        self._reader.raw.close()
+        self.stream.close()
+
     def send(self, data: bytes) -> None:
         self.stream.sendall(data)
 
@@ -118,8 +123,11 @@ class Caller:
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
-        with self.platform.dial() as stream:
-            yield Wire(stream)
+        wire = Wire(self.platform.dial())
+        try:
+            yield wire
+        finally:
+            wire.close()
 
     def ask(self, data: bytes, method: str = "GET") -> Answer:
         """The first answer to these bytes on a connection of their own."""
