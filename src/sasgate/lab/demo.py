@@ -92,7 +92,7 @@ def demonstrate(folder: Path, acts: Sequence[Act], ending: Ending, *, keep: bool
             click.echo(_by_hand(scene))
             _wait(scene, ending)
     if not keep:
-        click.echo(_HOW_TO_KEEP)
+        click.echo(_how_to_keep())
     return score
 
 
@@ -172,9 +172,13 @@ def _journal(log: str) -> str:
     return f"\n{heading} (each is one line of the log):\n" + "\n".join(wrapped)
 
 
-_HOW_TO_KEEP = """
-To go on by hand: `make demo KEEP=1` (or `python -m sasgate.lab.demo --keep`) does the same, leaves
-the gateway running, and prints command lines for curl with its port, certificates and log."""
+def _how_to_keep() -> str:
+    return f"""
+To go on by hand, either of these does the same, leaves the gateway running, and prints command
+lines for curl with its port, certificates and log:
+
+  make demo KEEP=1
+  {shlex.quote(sys.executable)} -m sasgate.lab.demo --keep"""
 
 
 def _by_hand(scene: Scene) -> str:
@@ -193,8 +197,10 @@ def _by_hand(scene: Scene) -> str:
   {curl} {gateway}/Slot
   tail -f {scene.gateway_log.name}
 
-More clients are in clients/, the configuration is {FILE}, production's port is
-{scene.port(Listener.PRODUCTION)}. The gateway runs until Enter or Ctrl-C."""
+They are answered 200, 200, 403 (another OU) and 401 (no certificate). More clients are in
+clients/, the configuration is {FILE}, and production's port is {scene.port(Listener.PRODUCTION)}.
+
+The gateway runs until Enter or Ctrl-C."""
 
 
 def _wait(scene: Scene, ending: Ending) -> None:
