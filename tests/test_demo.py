@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 from click.testing import CliRunner
-from tests.processes import LoggedProcess, environment
 
+from processes import LoggedProcess, environment
 from sasgate.lab import demo, demo_cases, scene
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.demo_cases import Act, Case, acts
