@@ -61,10 +61,11 @@ class ClientConnection(Protocol):
         self.now: Callable[[], float] = deadlines.now
         self._deadlines = deadlines
         self._accepted = accepted
-        self._secure = secure
         self._state = _State.HANDSHAKE
         self._exchange: Exchange | None = None
         self._ends = accepted + limits.connection_age
+        self._handshaken = not secure
+        self._draining = False
         self._full = False
         self._held = False
         self._advancing = False
@@ -74,25 +75,31 @@ class ClientConnection(Protocol):
         """Wait for the handshake, or, on a plain listener, for a request."""
         self.transport.registerProducer(self, True)
         self._deadlines.add(self)
-        if self._secure:
-            self.deadline = self._accepted + self.limits.handshake
-        else:
+        if self._handshaken:
             self._await_first_head()
+        else:
+            self.deadline = self._accepted + self.limits.handshake
 
     def handshakeCompleted(self) -> None:
-        """Let the site take note of the client, whom it judges at the first request."""
+        """Let the site take note of the client, and learn how long its connection may last."""
+        self._handshaken = True
         try:
-            self._ends = self.now() + self.site.handshake_completed(self.transport)
+            lasts = self.site.handshake_completed(self.transport)
         except Exception:
             # Twisted would log it and go on with a connection that nobody judged (S3).
             self._log.failure("a finished handshake could not be read")
             self.abort()
             return
+        self._ends = min(self._ends, self.now() + lasts)
         self._await_first_head()
 
     def _await_first_head(self) -> None:
         self._state = _State.HEAD
-        self.deadline = self.now() + self.limits.head_time
+        self.limit(self.now() + self.limits.head_time)
+
+    def limit(self, deadline: float) -> None:
+        """Set the time limit of what goes on now; the connection's own end comes first."""
+        self.deadline = min(deadline, self._ends)
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes of requests, or throw them away once an answer closed the connection."""
@@ -146,17 +153,17 @@ class ClientConnection(Protocol):
     def exchange_over(self, *, keep: bool) -> None:
         """Turn to the next request, or close once the answer has left."""
         self._exchange = None
-        if not keep:
+        if not keep or self._draining:
             self._end()
             return
         self._state = _State.IDLE
-        self.deadline = min(self.now() + self.limits.keep_alive, self._ends)
+        self.limit(min(self.now() + self.limits.keep_alive, self._last_request))
         self.go_on()
         self._advance()
 
     def drain(self) -> None:
         """Serve what is under way and nothing after it."""
-        self._ends = self.now()
+        self._draining = True
         if self._state is _State.IDLE or (self._state is _State.HEAD and not self.reader.buffered):
             self._lose()
         elif self._state is _State.HANDSHAKE:
@@ -164,7 +171,12 @@ class ClientConnection(Protocol):
 
     def keeps(self) -> bool:
         """Whether another request may follow the one under way."""
-        return self._state is _State.EXCHANGE and self.now() < self._ends
+        return not self._draining and self.now() < self._last_request
+
+    @property
+    def _last_request(self) -> float:
+        # A request that came later might be cut off at the end of the connection.
+        return self._ends - self.limits.answer
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -219,13 +231,15 @@ class ClientConnection(Protocol):
     def deadline_passed(self, now: float) -> None:
         """End what takes too long."""
         del now
-        if self._exchange is not None:
+        if self._exchange is not None and self.deadline >= self._ends:
+            self._exchange.connection_ends()
+        elif self._exchange is not None:
             self._exchange.deadline_passed()
         elif self._state is _State.IDLE:
             self._lose()
         elif self._state is _State.HEAD and self.reader.buffered:
             self._refuse(BadMessage("the request's head comes too slowly", 408))
-        elif self._state is _State.HEAD:
+        elif self._state in {_State.HEAD, _State.DISCARDING}:
             self._lose()
         else:
             self.abort()
@@ -269,10 +283,9 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Give up the exchange under way."""
-        handshaken = self._state is not _State.HANDSHAKE
         self._state = _State.CLOSED
         self._deadlines.discard(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_lost()
-        self.site.closed(reason, handshaken=handshaken)
+        self.site.closed(reason, handshaken=self._handshaken)

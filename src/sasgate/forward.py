@@ -30,10 +30,12 @@ class Client(Protocol):
     site: Site
     limits: Limits
     reader: RequestReader
-    deadline: float
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
+
+    def limit(self, deadline: float) -> None:
+        """Set the time limit of what goes on now, in seconds of that clock."""
 
     def keeps(self) -> bool:
         """Whether the connection may serve another request after this one."""
@@ -272,6 +274,10 @@ class Exchange:
         else:
             self._give_up(504, "backend too late")
 
+    def connection_ends(self) -> None:
+        """End: the client's connection may last no longer."""
+        self._give_up(408 if self._uploading() else 504, "the connection's time is over")
+
     def _window_over(self) -> None:
         limits = self._client.limits
         answering = self._phase is _Phase.ANSWERING
@@ -298,7 +304,7 @@ class Exchange:
 
     def _set_deadline(self) -> None:
         by_window = self._phase is _Phase.ANSWERING or self._uploading()
-        self._client.deadline = self._window_end if by_window else self._answer_deadline
+        self._client.limit(self._window_end if by_window else self._answer_deadline)
 
     def _may_keep(self) -> bool:
         return self._head.keep_alive and self._client.keeps()

@@ -82,16 +82,19 @@ class InboundSite:
         longest = self._limits.connection_age
         if identity is None:
             return longest
-        return min(longest, max(0.0, (identity.not_after - self._wall()).total_seconds()))
+        left = (identity.not_after - self._wall()).total_seconds()
+        # Whose certificate has ended already is still to be told so.
+        return min(longest, left) if left > 0 else longest
 
     def _judge(self) -> None:
         rules = self._rules()
         self._verdict = judge(self._presented, self._peer, rules.environments, self._wall())
-        self._judged_by = rules
         self._journal.decision(_decision(rules.name, self._peer, self._verdict))
         if self._verdict.outcome is Outcome.ADMITTED and self._verdict.identity is not None:
             self._identity_lines = identity_lines(self._verdict, self._verdict.identity, self._peer)
             self._place.admitted()
+        # Last: a judgement that raised is none, and is passed again before the next request (S3).
+        self._judged_by = rules
 
     def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
         """Refuse, answer `/check`, or name the backends of the request's route."""
