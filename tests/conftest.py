@@ -1,10 +1,12 @@
 """What all tests share: one lab, one backend and one gateway in front of it."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from processes import BackendProcess, GatewayProcess, write_ini
 from sasgate.lab.pki import Lab
@@ -45,3 +47,21 @@ def gateway(
     ini = write_ini(lab, tmp_path_factory.mktemp("gateway"), backend.url)
     with GatewayProcess(ini) as process:
         yield process
+
+
+@pytest.fixture
+def logged() -> Iterator[list[LogEvent]]:
+    """What is logged during the test."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    yield events
+    globalLogPublisher.removeObserver(events.append)
+
+
+@pytest.fixture
+def no_failure_logged(logged: list[LogEvent]) -> Iterator[None]:
+    """The test fails if an exception was logged, also one that a Deferred was left with."""
+    yield
+    gc.collect()
+    failures = [event for event in logged if "log_failure" in event]
+    assert not failures, "\n".join(map(formatEvent, failures))
