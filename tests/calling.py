@@ -17,6 +17,7 @@ VERSIONS = [TLS_1_2, TLS_1_3]
 SLOT = Call("GET", "/Slot?start=ge2026-07-01T00:00:00%2B02:00&start=le2026-07-02T00:00:00%2B02:00")
 ECHO = Call("GET", "/echo")
 CHECK = Call("GET", "/check")
+METADATA = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def platform(
@@ -46,6 +47,11 @@ def refusal_in(response: Response) -> dict[str, str]:
     assert all(isinstance(value, str) for value in body.values())
     assert response.body.isascii()
     return body
+
+
+def connected(port: int) -> socket.socket:
+    """A plain connection to the gateway."""
+    return socket.create_connection(("127.0.0.1", port), PATIENCE)
 
 
 def raw(stream: TLSStream | socket.socket, request: bytes) -> tuple[int, bytes]:

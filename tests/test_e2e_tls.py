@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from calling import (
-    PATIENCE,
+    METADATA,
     SLOT,
     TLS_1_2,
     VERSIONS,
@@ -23,7 +23,6 @@ from sasgate.lab.platform import Failure, NoResponse
 from sasgate.lab.tls_stream import TLSStream
 
 
-METADATA = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 # One who is admitted, and one for each other kind of answer.
 each_kind = pytest.mark.parametrize("name", ["recette", "wrong-cn", "self-signed", None])
@@ -31,10 +30,6 @@ each_kind = pytest.mark.parametrize("name", ["recette", "wrong-cn", "self-signed
 
 def expected(name: str | None) -> int:
     return 401 if name is None else CATALOGUE[name].answer.status
-
-
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), PATIENCE)
 
 
 class TestVersions:
