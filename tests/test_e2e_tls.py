@@ -11,6 +11,7 @@ from calling import (
     SLOT,
     TLS_1_2,
     VERSIONS,
+    connected,
     pem_context,
     platform,
     raw,
