@@ -9,7 +9,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx openssl curl
+PROGRAMS := nginx haproxy openssl curl
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
