@@ -26,6 +26,9 @@ from sasgate.settings import CAFile, Settings
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 
 _LARGEST_FILE = 1024 * 1024
+# Twisted sends no more than 32 KiB of a handshake at once and forgets the rest, on which both
+# sides wait for ever; the other messages of the flight need a few of them.
+_LARGEST_CHAIN = 24 * 1024
 
 
 @frozen
@@ -280,6 +283,12 @@ def _credential_faults(
                 f"{certificate.subject.rfc4514_string()} was not signed by the next one",
                 "put each certificate before the CA that signed it",
             )
+    size = sum(len(each.public_bytes(serialization.Encoding.DER)) for each in chain)
+    if size > _LARGEST_CHAIN:
+        yield (
+            f"the chain has {size} bytes, more than the {_LARGEST_CHAIN} that can be sent at once",
+            "leave out what clients do not need, or have it issued for fewer names",
+        )
     leaf = chain[0]
     if leaf.not_valid_after_utc < now:
         yield (
