@@ -21,10 +21,10 @@ METADATA = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def platform(
-    lab: Lab, port: int, client: str | None = "recette", *, chain: bool = False, **more: Any
+    lab: Lab, port: int, client: str | Path | None = "recette", *, chain: bool = False, **more: Any
 ) -> Platform:
-    """SAS with a client's certificate of the catalogue, or with none."""
-    path = None if client is None else lab.path_of(client, chain=chain)
+    """SAS with a client's certificate, of the catalogue or of a file, or with none."""
+    path = lab.path_of(client, chain=chain) if isinstance(client, str) else client
     return Platform("127.0.0.1", port, lab.public_root, path, **{"timeout": PATIENCE, **more})
 
 
