@@ -39,7 +39,8 @@ class _State(Enum):
 _MOST_DISCARDED = 1024 * 1024
 _LINGER = 5.0
 
-# More than this of what is not yet asked for, and the client is read no further.
+# More than this of what is not yet asked for, or than the largest head, and the client is read no
+# further.
 _MOST_BUFFERED = 64 * 1024
 
 
@@ -113,8 +114,12 @@ class ClientConnection(Protocol):
             self._advance()
         else:
             self._exchange.request_bytes()
-        if self.reader.buffered > _MOST_BUFFERED:
+        if self._is_ahead():
             self.hold()
+
+    def _is_ahead(self) -> bool:
+        """Whether more is there than the next head can take."""
+        return self.reader.buffered > max(_MOST_BUFFERED, self.limits.head_size)
 
     def _advance(self) -> None:
         # A loop and not a recursion: a client may send many requests in one piece.
@@ -204,7 +209,11 @@ class ClientConnection(Protocol):
             self.transport.pauseProducing()
 
     def go_on(self) -> None:
-        """Read again."""
+        """Read again, unless what is there has to be taken first."""
+        if self._held and not self._is_ahead():
+            self._resume()
+
+    def _resume(self) -> None:
         if self._held:
             self._held = False
             self.transport.resumeProducing()
@@ -245,7 +254,7 @@ class ClientConnection(Protocol):
             self.abort()
 
     def _end(self) -> None:
-        self.go_on()
+        self._resume()
         if self.reader.body_complete:
             self._lose()
             return
@@ -268,7 +277,7 @@ class ClientConnection(Protocol):
         """Close in order: what was written leaves first, and the peer may still be sending."""
         self._state = _State.CLOSING
         self.deadline = self.now() + _LINGER
-        self.go_on()
+        self._resume()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
