@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 
 PATIENCE = 30.0
+_PIECE = 1 << 20
 
 
 @frozen
@@ -40,7 +41,7 @@ class Peer:
         connection.settimeout(PATIENCE)
         self.number = number
         self._socket = connection
-        self._file = connection.makefile("rb")
+        self._file = connection.makefile("rb", buffering=1 << 16)
         self._backend = backend
 
     def request(self) -> Seen | None:
@@ -71,7 +72,7 @@ class Peer:
 
     def some(self) -> bytes:
         """Whatever has come of a body; nothing at the end."""
-        return self._file.read1(1 << 20)
+        return self._file.read1(_PIECE)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -81,15 +82,31 @@ class Peer:
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]
         self.send("\r\n".join(lines).encode("latin-1") + body)
 
-    def sent_all(self, data: bytes, seconds: float) -> int:
-        """How many of these bytes were taken before nothing went forward for so many seconds."""
-        self._socket.settimeout(seconds)
-        taken = 0
+    def sent_until_stuck(self, piece: bytes, most: int) -> int:
+        """Send until nothing goes forward for a second; how many bytes left, at the most `most`."""
+        self._socket.settimeout(1)
+        sent = 0
         with contextlib.suppress(TimeoutError):
-            while taken < len(data):
-                taken += self._socket.send(data[taken : taken + (1 << 18)])
+            while sent < most:
+                sent += self._socket.send(piece[: most - sent])
         self._socket.settimeout(PATIENCE)
-        return taken
+        return sent
+
+    def swallow(self, size: int) -> int:
+        """Read so many bytes, or fewer at the end, and keep none."""
+        left = size
+        while left and (piece := self._file.read1(min(left, _PIECE))):
+            left -= len(piece)
+        return size - left
+
+    def swallow_chunks(self) -> int:
+        """Read a chunked body and keep nothing; its length."""
+        total = 0
+        while size := int(self._line(), 16):
+            total += self.swallow(size)
+            self._line()
+        self._line()
+        return total
 
     def ended(self) -> bool:
         """Whether the gateway closes, in order or not, without another byte."""
