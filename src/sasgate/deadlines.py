@@ -10,6 +10,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 
 PERIOD = 0.25
@@ -28,6 +29,8 @@ class Limited(Protocol):
 
 class Deadlines:
     """Calls `deadline_passed` on each member whose deadline is reached."""
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self.now: Callable[[], float] = clock.seconds
@@ -56,4 +59,8 @@ class Deadlines:
         now = self.now()
         horizon = now + PERIOD
         for member in [each for each in self._members if each.deadline <= horizon]:
-            member.deadline_passed(now)
+            try:
+                member.deadline_passed(now)
+            except Exception:
+                # Or this loop would end, and with it every limit of every connection.
+                self._log.failure("a time limit could not be enforced")

@@ -251,7 +251,8 @@ class Exchange:
         """Read from the client again."""
         self._upstream_full = False
         self.request_bytes()
-        self._client.go_on()
+        if not self._upstream_full:
+            self._client.go_on()
 
     def client_drained(self) -> None:
         """Read from the server again: the client has room."""
