@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocol
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sasgate.addresses import allowed, parse_peer
@@ -50,8 +51,13 @@ class InboundListener:
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A connection under the rules in force now; named by Twisted."""
-        connection, record = server_connection(self.rules.context)
-        tlsProtocol.wrappedProtocol.site.handshake = record
+        client = tlsProtocol.wrappedProtocol
+        try:
+            connection, client.site.handshake = server_connection(self.rules.context)
+        except Exception:
+            # Twisted tells the end of a connection only to whom it told the beginning.
+            client.connectionLost(Failure())
+            raise
         return connection
 
     def place(self) -> "Place | None":
