@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -50,6 +51,9 @@ _MOST_INTERIM_RESPONSES = 16
 _IDLE = 60.0
 _MOST_IDLE = 64
 
+# A server that is to close its side, as TLS wants it, has so many seconds for it.
+_LINGER = 5.0
+
 # A server that cannot be reached is left out for so long, doubled each time up to the cap.
 _FIRST_ABSENCE = 1.0
 _LONGEST_ABSENCE = 30.0
@@ -59,7 +63,6 @@ _LONGEST_ABSENCE = 30.0
 class UpstreamConnection(TwistedProtocol):
     """One connection to a server; it carries one exchange at a time."""
 
-    deadline = NEVER
     transport: Any  # TCP, UNIX or TLS: no one interface of Twisted has all that is used
     _user: UpstreamUser | None = None
     _method = b""
@@ -70,6 +73,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
+        self.deadline = pool.deadlines.now() + pool.connect_time
         self._reader = ResponseReader(pool.head_limits)
         self._ready: Deferred[UpstreamConnection] | None = Deferred()
 
@@ -80,6 +84,7 @@ class UpstreamConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         """Begin."""
         self.transport.registerProducer(self, True)
+        self.pool.deadlines.add(self)
         if not self.pool.secure:
             self._become_ready()
 
@@ -89,6 +94,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def _become_ready(self) -> None:
         if self._ready is not None:
+            self.deadline = NEVER
             self._ready.callback(self)
 
     def begin(self, user: UpstreamUser, method: bytes) -> None:
@@ -129,6 +135,7 @@ class UpstreamConnection(TwistedProtocol):
         """Close in order; nothing is under way."""
         if not self._closed:
             self._closed = True
+            self.deadline = self.pool.deadlines.now() + _LINGER
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
@@ -141,11 +148,16 @@ class UpstreamConnection(TwistedProtocol):
         self.transport.abortConnection()
 
     def deadline_passed(self, now: float) -> None:
-        """Close after a long idle time."""
+        """Close after a long idle time; drop what is not ready, or not closed, in time."""
         del now
-        self.deadline = NEVER
-        self.pool.forget(self)
-        self.close()
+        if self._ready is not None and not self._ready.called:
+            self._ready.errback(ConnectTimeout())
+            self.abort()
+        elif self._closed:
+            self.abort()
+        else:
+            self.pool.forget(self)
+            self.close()
 
     def is_usable(self) -> bool:
         """Whether an idle connection still stands: nothing to read, not even its end.
@@ -198,6 +210,7 @@ class UpstreamConnection(TwistedProtocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """End what was under way; a body that runs until the close is whole by it."""
         self._closed = True
+        self.pool.deadlines.discard(self)
         self.pool.forget(self)
         if self._ready is not None and not self._ready.called:
             self._ready.errback(reason)
@@ -240,7 +253,7 @@ class OneConnection(Factory):
 class Pool:
     """The connections to one server; `name` is how the journal calls it.
 
-    `authority` stands in Host where a request has none.
+    `authority` stands in Host where a request has none. `connect_time` is in seconds, TLS included.
     """
 
     _log = Logger()
@@ -253,6 +266,7 @@ class Pool:
         deadlines: Deadlines,
         head_limits: HeadLimits,
         *,
+        connect_time: float,
         secure: bool = False,
     ) -> None:
         self.name = name
@@ -260,14 +274,15 @@ class Pool:
         self.endpoint = endpoint
         self.secure = secure
         self.head_limits = head_limits
-        self._deadlines = deadlines
+        self.deadlines = deadlines
+        self.connect_time = connect_time
         self._idle: list[UpstreamConnection] = []
         self._absence = 0.0
         self._retry_at = 0.0
 
     def available(self) -> bool:
         """Whether the server is not known to be dead, or is to be tried again."""
-        return self._absence == 0 or self._deadlines.now() >= self._retry_at
+        return self._absence == 0 or self.deadlines.now() >= self._retry_at
 
     def idle_connection(self) -> UpstreamConnection | None:
         """Take the connection used last that still stands, if there is one."""
@@ -291,7 +306,6 @@ class Pool:
             self._mark_unreachable(error)
             raise
         self._mark_reachable()
-        self._deadlines.add(connection)
         return connection
 
     def _mark_reachable(self) -> None:
@@ -300,22 +314,23 @@ class Pool:
         self._absence = 0.0
 
     def _mark_unreachable(self, error: Exception) -> None:
+        if not self.available():
+            return  # many requests that fail at once are one failure
         if self._absence == 0:
             self._log.warn("{server} cannot be reached: {reason}", server=self.name, reason=error)
         self._absence = min(max(self._absence * 2, _FIRST_ABSENCE), _LONGEST_ABSENCE)
-        self._retry_at = self._deadlines.now() + self._absence
+        self._retry_at = self.deadlines.now() + self._absence
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is over."""
         if len(self._idle) >= _MOST_IDLE:
             connection.close()
             return
-        connection.deadline = self._deadlines.now() + _IDLE
+        connection.deadline = self.deadlines.now() + _IDLE
         self._idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Drop a connection that is closed or closing."""
-        self._deadlines.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 

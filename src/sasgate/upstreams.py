@@ -39,6 +39,7 @@ class Upstreams:
                 self._endpoint(backend, context),
                 self._deadlines,
                 HeadLimits(self._limits.head_size * 4, self._limits.head_fields * 2),
+                connect_time=self._limits.connect,
                 secure=context is not None,
             )
         return self._pools[backend]
