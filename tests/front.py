@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from sasgate.client_connection import ClientConnection
 from sasgate.deadlines import Deadlines
-from sasgate.http1 import HeadLimits, RequestHead
+from sasgate.http1 import HeadLimits, RequestHead, RequestReader
 from sasgate.pool import Balancer, Pool
 from sasgate.settings import Limits
 from sasgate.site import Exchanged, Forward, Plan, Reply
@@ -67,7 +67,7 @@ class Front:
         self.deadlines.start()
         self.servers = [Server() for _ in range(servers)]
         self.pools = [
-            Pool(f"http://{number}", "b", server, self.deadlines, HeadLimits())
+            Pool(f"http://{number}", "b", server, self.deadlines, HeadLimits(), connect_time=3.0)
             for number, server in enumerate(self.servers)
         ]
         self.site = ScriptedSite(Balancer(self.pools), self.limits)
@@ -102,6 +102,14 @@ class Front:
 
     def pass_time(self, seconds: float) -> None:
         pass_time(self.clock, seconds)
+
+    def head(self) -> RequestHead:
+        """The head of `GET`."""
+        reader = RequestReader(HeadLimits())
+        reader.receive(GET)
+        head = reader.head()
+        assert head is not None
+        return head
 
     def taken(self) -> bytes:
         """All that the client gets while it reads on."""

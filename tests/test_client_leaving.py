@@ -5,8 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
 from front import GET, OK, REFUSED, Front, answers
-from sasgate.http1 import RequestHead
-from sasgate.site import Plan, Reply
+from sasgate.site import Plan
 
 
 pytestmark = pytest.mark.usefixtures("no_failure_logged")
@@ -87,7 +86,7 @@ class TestLeaving:
         front.site.plan = lambda head: later
         front.wire.send(GET)
         front.wire.close()
-        later.callback(front.site.forward(_head()))
+        later.callback(front.site.forward(front.head()))
         assert front.server.attempts == 0
         assert front.done.status == 499
 
@@ -173,16 +172,3 @@ class TestLeaving:
         front.wire.send(GET * 3)
         self.left(front)
         assert len(front.site.finished_exchanges) == 1
-
-
-def _head() -> RequestHead:
-    front = Front()
-    heads: list[RequestHead] = []
-
-    def keep(head: RequestHead) -> Plan:
-        heads.append(head)
-        return Reply(404, b"")
-
-    front.site.plan = keep
-    front.wire.send(GET)
-    return heads[0]
