@@ -61,7 +61,10 @@ def logged() -> Iterator[list[LogEvent]]:
 @pytest.fixture
 def no_failure_logged(logged: list[LogEvent]) -> Iterator[None]:
     """The test fails if an exception was logged, also one that a Deferred was left with."""
+    # What is older than the test need not be looked at for what the test left.
+    gc.freeze()
     yield
     gc.collect()
+    gc.unfreeze()
     failures = [event for event in logged if "log_failure" in event]
     assert not failures, "\n".join(map(formatEvent, failures))
