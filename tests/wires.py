@@ -1,6 +1,7 @@
 """Connections in memory, whose far end the test plays: no socket, no reactor."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -39,6 +40,9 @@ class Wire:
             self._unread += data
             self._tell_producer()
 
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         assert streaming
         self._producer = producer
@@ -52,6 +56,9 @@ class Wire:
     def resumeProducing(self) -> None:
         self.reading = True
         self._deliver()
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
 
     def loseConnection(self) -> None:
         self.closing = True
