@@ -1,0 +1,174 @@
+"""The connection of one OCSP question: counted, never decoded, and closed in the end.
+
+Agent bounds neither what it takes from the wire nor how long it keeps a connection whose answer
+is not wanted any more.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionClosed, DNSLookupError
+from twisted.internet.interfaces import (
+    IConsumer,
+    IProtocol,
+    IProtocolFactory,
+    ISSLTransport,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from sasgate.revocation.ocsp_words import AnswerRefused, Problem
+
+
+@implementer(IStreamClientEndpoint, IAgentEndpointFactory)
+class Line:
+    """An endpoint for one connection, which takes at most `most` bytes from the wire."""
+
+    endpoint: IStreamClientEndpoint
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._wire: _Wire | None = None
+
+    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
+        """The line, whatever the URI; named by Twisted."""
+        del uri
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect; named by Twisted."""
+        connecting: Deferred[Any] = self.endpoint.connect(_Wires(protocolFactory, self))
+        return connecting.addCallback(self._connected)
+
+    def _connected(self, wire: "_Wire") -> IProtocol:
+        self._wire = wire
+        return wire.wrappedProtocol
+
+    def takes(self, data: bytes) -> bool:
+        """Count bytes from the wire; whether they may still be taken."""
+        self._taken += len(data)
+        return self._taken <= self._most
+
+    def hang_up(self) -> None:
+        """Close the connection, at once where the exchange did not come to its end."""
+        if self._wire is not None:
+            self._wire.hang_up()
+
+    def refusal(self, error: Exception) -> AnswerRefused:
+        """The same failure, in the words of OCSP."""
+        if self._taken > self._most:
+            return AnswerRefused(Problem.TOO_LARGE, f"more than {self._most} bytes on the wire")
+        if isinstance(error, DNSLookupError):
+            return AnswerRefused(Problem.NAME_NOT_FOUND, str(error))
+        reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
+        detail = "; ".join(_text(reason) for reason in reasons)
+        if not self._taken:
+            return AnswerRefused(Problem.UNREACHABLE, detail)
+        if any(reason.check(ConnectionClosed) for reason in reasons):
+            return AnswerRefused(Problem.CUT_SHORT, detail)
+        return AnswerRefused(Problem.NOT_AN_ANSWER, detail)
+
+
+class _Wires(WrappingFactory[Any]):
+    """Makes the one `_Wire` of a line."""
+
+    noisy = False
+
+    def __init__(self, wrapped: IProtocolFactory, line: Line) -> None:
+        super().__init__(wrapped)
+        self.line = line
+
+    def buildProtocol(self, addr: Any) -> "_Wire":
+        """The wire; named by Twisted."""
+        return _Wire(self, self.wrappedFactory.buildProtocol(addr))
+
+
+class _Wire(ProtocolWrapper):
+    """Passes on what the line takes."""
+
+    factory: _Wires
+    transport: Any
+    _lost = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the wire; named by Twisted."""
+        if self.factory.line.takes(data):
+            super().dataReceived(data)
+        else:
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The end; named by Twisted."""
+        self._lost = True
+        super().connectionLost(reason)
+
+    def hang_up(self) -> None:
+        """Close; what HTTP has closed in order already is left to end by itself, but for TLS.
+
+        There the other side would have to agree.
+        """
+        in_order = self.disconnecting and not ISSLTransport.providedBy(self.transport)
+        if not self._lost and not in_order:
+            self.transport.abortConnection()
+
+
+@implementer(IAgent)
+class Unencoded:
+    """An agent whose answers come as they are: a few KiB of gzip can be many MiB (S25)."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Ask for, and take, no other content coding; named by Twisted."""
+        plain = Headers() if headers is None else headers.copy()
+        plain.setRawHeaders("Accept-Encoding", ["identity"])
+        asking: Deferred[IResponse] = self._agent.request(method, uri, plain, bodyProducer)
+        return asking.addCallback(_unencoded)
+
+
+def _unencoded(response: IResponse) -> IResponse:
+    codings = response.headers.getRawHeaders("Content-Encoding", [])
+    if any(coding.strip().lower() != "identity" for coding in codings):
+        raise AnswerRefused(Problem.NOT_AN_ANSWER, f"Content-Encoding {', '.join(codings)}")
+    return response
+
+
+@implementer(IBodyProducer)
+class Question:
+    """A body that is written at once; treq's own takes turns of the global reactor."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Write it; named by Twisted."""
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """There is nothing left to pause; named by Twisted."""
+
+    def resumeProducing(self) -> None:
+        """There is nothing left to resume; named by Twisted."""
+
+    def stopProducing(self) -> None:
+        """There is nothing left to stop; named by Twisted."""
+
+
+def _text(reason: Failure) -> str:
+    return reason.getErrorMessage() or type(reason.value).__name__
