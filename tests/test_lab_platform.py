@@ -67,6 +67,22 @@ def cut_short(connection: ssl.SSLSocket, seen: Seen) -> None:
     connection.unwrap()
 
 
+def handshaken(context: ssl.SSLContext, plain: socket.socket) -> ssl.SSLSocket:
+    """A connection; where the handshake fails, its end waits until the client has left.
+
+    Closed over what the client went on to send, it would be reset, and the alert lost.
+    """
+    connection = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+    try:
+        connection.do_handshake()
+    except OSError:
+        with socket.socket(fileno=connection.detach()) as refused:
+            while refused.recv(65536):
+                pass
+        raise
+    return connection
+
+
 @contextmanager
 def serving(context: ssl.SSLContext, talk: Talk) -> Iterator[tuple[int, Seen]]:
     """A TLS server for one connection after another; yields its port and what it saw."""
@@ -79,7 +95,7 @@ def serving(context: ssl.SSLContext, talk: Talk) -> Iterator[tuple[int, Seen]]:
             except OSError:
                 return
             try:
-                with context.wrap_socket(plain, server_side=True) as connection:
+                with handshaken(context, plain) as connection:
                     seen.leaves.append(connection.getpeercert(binary_form=True))
                     seen.versions.append(connection.version())
                     seen.protocols.append(connection.selected_alpn_protocol())
