@@ -39,6 +39,10 @@ class _State(Enum):
 _MOST_DISCARDED = 1024 * 1024
 _LINGER = 5.0
 
+# So many seconds before it may carry no more requests, a connection says with each answer that it
+# closes: a busy client's next request would meet the close instead.
+_NOTICE = 1.0
+
 # More than this of what is not yet asked for, or than the largest head, and the client is read no
 # further.
 _MOST_BUFFERED = 64 * 1024
@@ -176,7 +180,7 @@ class ClientConnection(Protocol):
 
     def keeps(self) -> bool:
         """Whether another request may follow the one under way."""
-        return not self._draining and self.now() < self._last_request
+        return not self._draining and self.now() + _NOTICE < self._last_request
 
     @property
     def _last_request(self) -> float:
