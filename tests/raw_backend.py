@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -155,14 +156,24 @@ def echo(peer: Peer) -> None:
 
 
 class RawBackend:
-    """Listens on a free port of 127.0.0.1, or on a UNIX socket where a path is given."""
+    """Listens on a free port of 127.0.0.1, or on a UNIX socket where a path is given.
 
-    def __init__(self, script: Script = echo, path: Path | None = None) -> None:
+    With `tls` it speaks TLS; `handshakes` counts those that the gateway finished.
+    """
+
+    def __init__(
+        self,
+        script: Script = echo,
+        path: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Seen] = []
         self.trailers: list[str] = []
         self.faults: list[BaseException] = []
         self.accepted = 0
+        self.handshakes = 0
         self._script = script
+        self._tls = tls
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
         self._path = path
@@ -172,7 +183,8 @@ class RawBackend:
 
     @property
     def url(self) -> str:
-        return f"unix:{self._path}" if self._path else f"http://127.0.0.1:{self.port}"
+        scheme = "https" if self._tls else "http"
+        return f"unix:{self._path}" if self._path else f"{scheme}://127.0.0.1:{self.port}"
 
     def follows(self, script: Script) -> None:
         """Another script from here on; what came before is closed and forgotten."""
@@ -183,6 +195,7 @@ class RawBackend:
             self.trailers.clear()
             self.faults.clear()
             self.accepted = 0
+            self.handshakes = 0
 
     def record(self, seen: Seen) -> None:
         with self._changed:
@@ -249,15 +262,27 @@ class RawBackend:
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        peer = Peer(connection, self, number)
         try:
-            self._script(peer)
+            with self._secured(connection) as stream:
+                peer = Peer(stream, self, number)
+                self._script(peer)
+                peer.close()
         except OSError:
             pass  # the gateway may leave at any moment; a test says what it should have got
         except BaseException as error:
             self.faults.append(error)
         finally:
-            peer.close()
+            connection.close()
             with self._changed:
                 self._connections.discard(connection)
                 self._changed.notify_all()
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        # The plain socket stays what the test drops.
+        stream = self._tls.wrap_socket(connection.dup(), server_side=True)
+        with self._changed:
+            self.handshakes += 1
+            self._changed.notify_all()
+        return stream
