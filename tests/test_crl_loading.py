@@ -90,12 +90,13 @@ class Reactor:
 class Loading(TestCase):
     lab: Lab
     org: Authority
+    folder: Path
     # A real child may have to wait for a loaded machine.
     timeout = 120
 
     @pytest.fixture(autouse=True)
-    def _lab(self, lab: Lab) -> None:
-        self.lab, self.org = lab, lab.authorities[ORG]
+    def _lab(self, lab: Lab, tmp_path: Path) -> None:
+        self.lab, self.org, self.folder = lab, lab.authorities[ORG], tmp_path
 
     async def setUp(self) -> None:
         # The reactor's own pipe for signals is there once it runs.
@@ -245,13 +246,13 @@ class Taken(Loading):
 class Genuine(Loading):
     @pytest.fixture(autouse=True)
     def _shared(self, shared: Path) -> None:
-        self.folder = shared / "igc-sante"
+        self.genuine = shared / "igc-sante"
 
     async def test_lists_of_igc_sante(self) -> None:
-        files = sorted(self.folder.glob("*.cer"))
+        files = sorted(self.genuine.glob("*.cer"))
         cas = [x509.load_der_x509_certificate(file.read_bytes()) for file in files]
         for file, number, entries in ((ORG_LIST, 1287, 1013), (ROOT_LIST, 73, 0)):
-            with (self.folder / file).open("rb") as opened_file:
+            with (self.genuine / file).open("rb") as opened_file:
                 loaded = await load_list(self.reactor, opened_file.fileno(), cas, NOW)
             assert (loaded.facts.number, loaded.facts.entries) == (number, entries)
             assert len(loaded.serials) == entries
@@ -349,9 +350,7 @@ class Failed(Loading):
         await self.expect(LoadFailure.BAD_ANSWER, "answer += ' ' * 70000; finish()")
 
     async def test_leaves_somebody_who_can_write_the_index(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        gate = (folder / "gate").absolute()
+        gate = self.folder / "gate"
         os.mkfifo(gate)
         script = f"""
 import mmap
@@ -518,12 +517,10 @@ class Isolated(Loading):
         assert failed.reason is LoadFailure.DIED
 
     async def test_the_working_directory_is_not_on_its_path(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
         for module in ("json", "sasgate", "cryptography", "resource"):
-            (folder / f"{module}.py").write_text("raise SystemExit('imported from here')\n")
+            (self.folder / f"{module}.py").write_text("raise SystemExit('imported from here')\n")
         here = Path.cwd()
-        os.chdir(folder)
+        os.chdir(self.folder)
         try:
             loaded = await self.load(signed(self.org, revoked(5)))
         finally:
