@@ -1,6 +1,7 @@
 """SNI routing in front of the gateway, as `etc/haproxy-sni.cfg` shows it, with a real HAProxy."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,8 +57,17 @@ def front(behind: GatewayProcess, tmp_path: Path) -> Iterator[int]:
     path = tmp_path / "haproxy.cfg"
     path.write_text(text, "utf-8")
     with LoggedProcess(("haproxy", "-db", "-V", "-f", path), tmp_path, environment()) as process:
-        process.wait_for("Using epoll")
+        wait_until_open(process, port)
         yield port
+
+
+def wait_until_open(process: LoggedProcess, port: int) -> None:
+    """HAProxy says nothing once its port is open."""
+    while True:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.process.poll() is None, process.log
 
 
 def test_the_platform_is_admitted_through_haproxy_with_its_own_address(
