@@ -5,9 +5,11 @@ from typing import Any
 from attrs import frozen
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -74,10 +76,13 @@ class Health:
             return False
 
     async def _connects(self, pool: Pool) -> bool:
-        protocol: Any = Protocol()
-        connecting = pool.endpoint.connect(OneConnection(protocol))
+        visit = _Visit(secure=pool.secure)
+        connecting = pool.endpoint.connect(OneConnection(visit))
         await connecting.addTimeout(self._timeout, self._reactor)
-        protocol.transport.loseConnection()
+        try:
+            await visit.reached.addTimeout(self._timeout, self._reactor)
+        finally:
+            visit.leave(self._timeout, self._reactor)
         return True
 
     async def _answers(self, pool: Pool, path: str) -> bool:
@@ -91,6 +96,44 @@ class Health:
         )
         response.deliverBody(_Hangup())
         return bool(200 <= response.code < 300)
+
+
+@implementer(IHandshakeListener)
+class _Visit(Protocol):
+    """Says nothing; `reached` fires once a server is there and, with TLS, proved who it is."""
+
+    transport: Any
+
+    def __init__(self, *, secure: bool) -> None:
+        self.reached: Deferred[None] = Deferred()
+        self._gone: Deferred[None] = Deferred()
+        self._secure = secure
+
+    def connectionMade(self) -> None:
+        """All is known where there is no TLS."""
+        if not self._secure:
+            self.reached.callback(None)
+
+    def handshakeCompleted(self) -> None:
+        """Named by Twisted."""
+        if not self.reached.called:
+            self.reached.callback(None)
+
+    def leave(self, timeout: float, clock: IReactorTime) -> None:
+        """Close; a server that does not close its side of TLS has `timeout` seconds for it."""
+        self.transport.loseConnection()
+        self._gone.addTimeout(timeout, clock).addErrback(self._drop)
+
+    def _drop(self, failure: Failure) -> None:
+        del failure
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """Nobody is there, or not the right server."""
+        if not self.reached.called:
+            self.reached.errback(reason)
+        if not self._gone.called:
+            self._gone.callback(None)
 
 
 class _Hangup(Protocol):
