@@ -122,6 +122,11 @@ class Peer:
         self._file.close()
         self._socket.close()
 
+    def end_tls(self) -> None:
+        """Say by TLS that nothing follows, and leave TCP open."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        self._socket.unwrap()
+
     def reset(self) -> None:
         """Die: the gateway sees a TCP reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
