@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -296,6 +296,8 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Give up the exchange under way."""
+        if self._state is _State.CLOSED:
+            reason = Failure(ConnectionAborted())  # by us, though TLS takes it for an end of file
         self._state = _State.CLOSED
         self._deadlines.discard(self)
         exchange, self._exchange = self._exchange, None

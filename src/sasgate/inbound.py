@@ -288,8 +288,8 @@ def _why(reason: Failure) -> str:
     error = reason.value
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         return "; ".join(str(entry[-1]) for entry in error.args[0]) or "closed by the peer"
+    if reason.check(ConnectionAborted):  # a kind of ConnectionLost
+        return "not finished in time"
     if reason.check(ConnectionDone, ConnectionLost):
         return "the peer left"
-    if reason.check(ConnectionAborted):
-        return "not finished in time"
     return reason.getErrorMessage()
