@@ -65,7 +65,7 @@ class Front:
         self.limits = evolve(Limits(), **limits)
         self.deadlines = Deadlines(self.clock)
         self.deadlines.start()
-        self.servers = [Server() for _ in range(servers)]
+        self.servers = [Server(self.clock) for _ in range(servers)]
         self.pools = [
             Pool(f"http://{number}", "b", server, self.deadlines, HeadLimits(), connect_time=3.0)
             for number, server in enumerate(self.servers)
@@ -75,7 +75,7 @@ class Front:
         self.connection = ClientConnection(
             self.site, self.deadlines, self.limits, self.accepted, secure=secure
         )
-        self.wire = Wire(self.connection)
+        self.wire = Wire(self.connection, self.clock)
         self.connection.makeConnection(self.wire)
 
     def shaken(self) -> Self:

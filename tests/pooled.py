@@ -44,7 +44,7 @@ class Pooled:
         self.clock = Clock()
         self.deadlines = Deadlines(self.clock)
         self.deadlines.start()
-        self.server = Server()
+        self.server = Server(self.clock)
         self.pool = Pool(
             "http://a",
             "a",

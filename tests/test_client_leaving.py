@@ -27,7 +27,7 @@ class TestDrain:
     def test_one_in_its_handshake_is_dropped(self) -> None:
         front = Front(secure=True)
         front.connection.drain()
-        assert front.wire.lost
+        assert front.wire.aborted
 
     def test_an_exchange_under_way_ends_and_nothing_follows(self) -> None:
         front = Front()

@@ -18,13 +18,18 @@ class Wire:
     """A transport: keeps what its protocol writes until the peer takes it.
 
     Beyond `room` bytes it asks its producer to pause, and to resume once the peer has taken all, as
-    sockets do. What the peer sends while reading is paused waits. `loseConnection` leaves it open
-    until the peer closes too, as with TLS. The descriptor is readable when a socket's would be.
+    sockets do. What the peer sends while reading is paused waits. After `loseConnection` it stays
+    open until the peer closes too, as TLS does; without `lingers`, until all is taken, as TCP does.
+    The descriptor is readable when a socket's would be.
     """
 
-    def __init__(self, protocol: Any, room: int = 64 * 1024) -> None:
+    def __init__(
+        self, protocol: Any, clock: Clock, room: int = 64 * 1024, *, lingers: bool = True
+    ) -> None:
         self.protocol = protocol
+        self.clock = clock
         self.room = room
+        self.lingers = lingers
         self.reading = True
         self.closing = False
         self.lost = False
@@ -36,7 +41,7 @@ class Wire:
         self._readable = os.eventfd(0, os.EFD_NONBLOCK)
 
     def write(self, data: bytes) -> None:
-        if not self.closing and not self.lost:
+        if not self.closing and not self.aborted and not self.lost:
             self._unread += data
             self._tell_producer()
 
@@ -54,7 +59,7 @@ class Wire:
         self.reading = False
 
     def resumeProducing(self) -> None:
-        self.reading = True
+        self.reading = not self.aborted
         self._deliver()
 
     def stopProducing(self) -> None:
@@ -62,10 +67,15 @@ class Wire:
 
     def loseConnection(self) -> None:
         self.closing = True
+        self._close_once_taken()
 
     def abortConnection(self) -> None:
-        self.aborted = True
-        self.lose(ConnectionAborted())
+        """Nothing is carried from here on; the protocol learns of it in the next turn."""
+        if not self.aborted and not self.lost:
+            self.aborted = True
+            self.reading = False
+            self._unread.clear()
+            self.clock.callLater(0, self._end)
 
     def fileno(self) -> int:
         return self._readable
@@ -100,12 +110,20 @@ class Wire:
         taken = bytes(self._unread[:most])
         del self._unread[:most]
         self._tell_producer()
+        self._close_once_taken()
         return taken
 
     @property
     def held(self) -> int:
         """How many bytes were written that the peer has not taken."""
         return len(self._unread)
+
+    def _close_once_taken(self) -> None:
+        if self.closing and not self.lingers and not self._unread:
+            self.clock.callLater(0, self._end)
+
+    def _end(self) -> None:
+        self.lose(ConnectionAborted() if self.aborted else ConnectionDone())
 
     def _tell_producer(self) -> None:
         if len(self._unread) > self.room and not self._full:
@@ -131,7 +149,8 @@ class Server:
     `refuses` is raised by the next attempts; with `mute` they stay unanswered until `answer`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.wires: list[Wire] = []
         self.refuses: Exception | None = None
         self.mute = False
@@ -156,7 +175,7 @@ class Server:
                 connecting.errback(Failure(refusal))
                 continue
             protocol = factory.buildProtocol(None)
-            wire = Wire(protocol)
+            wire = Wire(protocol, self.clock)
             self.wires.append(wire)
             protocol.makeConnection(wire)
             connecting.callback(protocol)
@@ -169,8 +188,8 @@ class Server:
 
     @property
     def open(self) -> list[Wire]:
-        """The connections that are neither lost nor closing."""
-        return [wire for wire in self.wires if not wire.lost and not wire.closing]
+        """The connections that are neither lost nor about to be."""
+        return [wire for wire in self.wires if not (wire.lost or wire.closing or wire.aborted)]
 
 
 def pass_time(clock: Clock, seconds: float) -> None:
