@@ -71,6 +71,7 @@ UNTRUSTED = (
     "delegate-any-usage",
     "delegate-cannot-sign",
     "delegate-strange",
+    "delegate-sha224",
     "delegate-expired",
     "delegate-not-yet-valid",
     "delegate-of-neighbour",
@@ -154,6 +155,14 @@ class TestSigner:
         key = new_key()
         body = changed(world.answer("ca"), key, lambda _: None)
         assert refusal(world, body).kind is Problem.BAD_SIGNATURE
+
+    def test_s29_another_key_in_the_name_of_the_ca_whose_certificate_is_enclosed(
+        self, world: World
+    ) -> None:
+        signatory = evolve(world.signatories["ca"], enclosed=(world.issuer,))
+        body = signatory.answer(world.leaf, world.issuer, Saying(), world.now)
+        error = refusal(world, tampered(body))
+        assert error.kind is Problem.BAD_SIGNATURE
 
     def test_the_ca_may_send_its_certificate_along(self, world: World) -> None:
         signatory = evolve(world.signatories["ca"], enclosed=(world.issuer,))

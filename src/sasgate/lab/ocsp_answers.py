@@ -149,6 +149,7 @@ _WRONG = {
     "any-usage": evolve(DELEGATE, usages=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
     "cannot-sign": evolve(DELEGATE, key_usage=key_usage("key_encipherment")),
     "strange": evolve(DELEGATE, extra=(STRANGE,)),
+    "sha224": evolve(DELEGATE, algorithm=hashes.SHA224()),
     "expired": evolve(DELEGATE, not_after=timedelta(hours=-1)),
     "not-yet-valid": evolve(DELEGATE, not_before=timedelta(hours=1)),
 }

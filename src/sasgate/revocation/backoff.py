@@ -32,7 +32,7 @@ class Backoff:
         Attempts that were under way together are one failure, or a single outage under load would
         be waited out at the cap.
         """
-        if began < self._last:
+        if began <= self._last:
             return
         self._last = now
         self.failures += 1

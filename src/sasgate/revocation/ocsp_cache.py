@@ -8,6 +8,7 @@ failure is remembered as a failure, and never makes anything good.
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from math import isfinite
 from secrets import token_bytes
 
 from cryptography import x509
@@ -226,7 +227,8 @@ class OCSPCache:
     def _look_at(self, entry: Entry, due: float) -> None:
         _cancel_timer(entry)
         delay = max(0.0, due - self._clock.seconds())
-        entry.timer = self._clock.callLater(delay, self._look, entry)
+        if isfinite(delay):
+            entry.timer = self._clock.callLater(delay, self._look, entry)
 
     def _look(self, entry: Entry) -> None:
         """Ask again about what is in use; forget what is not, once it has lapsed."""

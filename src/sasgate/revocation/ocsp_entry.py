@@ -102,7 +102,12 @@ class Entry:
         return not refused and now < self.used + options.recent
 
     def lapses(self, options: OCSPOptions) -> float:
-        """When it can be forgotten unless it is used again."""
+        """When it can be forgotten unless it is used again.
+
+        What is known to be revoked is kept as long as there is room, against replays.
+        """
+        if self.answer is not None and self.answer.status is CertStatus.REVOKED:
+            return float("inf")
         return max(self.until, self.used + options.recent)
 
 
