@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
 from front import GET, OK, REFUSED, Front, answers
+from sasgate.http1 import RequestHead
 from sasgate.site import Plan, Reply
 
 
@@ -123,6 +124,10 @@ class TestRefusals:
         assert [status for status, _ in answers(front.wire.take())] == [200, 400]
 
 
+def broken(_: RequestHead) -> Plan:
+    raise ZeroDivisionError
+
+
 class TestFailures:
     """S3: an exception refuses, whatever raised it."""
 
@@ -150,7 +155,7 @@ class TestFailures:
         self, failed: Callable[[], int]
     ) -> None:
         front = Front()
-        front.site.plan = lambda head: 1 // 0
+        front.site.plan = broken
         front.wire.send(GET)
         assert front.answer()[0] == 500
         assert front.server.attempts == 0

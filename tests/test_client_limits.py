@@ -91,9 +91,9 @@ class TestHeadTime:
 
 
 class TestIdleTime:
-    def kept(self, **limits: float) -> Front:
+    def kept(self) -> Front:
         """A connection that has just served a request."""
-        front = Front(**limits)
+        front = Front()
         front.wire.send(GET)
         front.upstream.send(OK)
         assert front.answer() == (200, b"hi")

@@ -88,7 +88,7 @@ def test_one_that_leaves_because_of_another_does_no_harm(
             deadlines.discard(member)
 
     for member in members:
-        member.deadline_passed = leave  # type: ignore[method-assign]
+        member.deadline_passed = leave  # type: ignore[method-assign,assignment]
         deadlines.add(member)
     other = Member(clock, 6)
     deadlines.add(other)
@@ -105,7 +105,7 @@ def test_one_that_raises_does_not_end_the_limits_of_all_others(
         raise ZeroDivisionError
 
     broken, other, later = (Member(clock, seconds) for seconds in (5, 5, 7))
-    broken.deadline_passed = fail  # type: ignore[method-assign]
+    broken.deadline_passed = fail  # type: ignore[method-assign,assignment]
     for member in (broken, other, later):
         deadlines.add(member)
     pass_time(clock, 10)
