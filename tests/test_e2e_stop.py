@@ -64,3 +64,5 @@ class TestStop:
                 process.send_signal(signal.SIGTERM)
                 assert busy.ended()
             assert process.wait() == -signal.SIGTERM
+            assert "connections are cut" in process.log
+            assert "Traceback" not in process.log

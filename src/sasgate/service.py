@@ -1,6 +1,7 @@
 """The daemon as a Twisted service: ports, the generation in force, start, drain and stop."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterable
@@ -94,6 +95,7 @@ class Gateway(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()
+        _allow_descriptors(2 * self._settings.limits.connections, self._log)
         self._deadlines.start()
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         for name, listen, port in self.ports:
@@ -118,15 +120,18 @@ class Gateway(Service):
     async def _stop(self) -> None:
         await DeferredList([maybeDeferred(port.stopListening) for _, _, port in self.ports])
         drained = [listener.drain() for listener in self._listeners.values()]
-        try:
-            await DeferredList(drained).addTimeout(self._settings.limits.drain, self._reactor)
-        except TimeoutError:
-            self._log.warn("connections were cut: they did not end within the drain time")
-        for listener in self._listeners.values():
-            listener.abort()
+        cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
+        await DeferredList(drained)
+        if cutting.active():
+            cutting.cancel()
         self._upstreams.keep_only(())
         self._deadlines.stop()
         self._surroundings.journal.close()
+
+    def _cut(self) -> None:
+        self._log.warn("connections are cut: they did not end within the drain time")
+        for listener in self._listeners.values():
+            listener.abort()
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, let exchanges under way end, then go."""
@@ -156,6 +161,21 @@ def shown_address(address: IAddress) -> str:
         case UNIXAddress():
             return os.fsdecode(address.name or b"")
     return str(address)
+
+
+def _allow_descriptors(needed: int, log: Logger) -> None:
+    """Raise the limit of open files to what connections need, which have a server's each beside."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed and soft < hard:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        log.warn(
+            "only {soft} open files are allowed, {needed} are needed for as many connections as"
+            " [limits] connections admits: raise LimitNOFILE, or lower that",
+            soft=soft,
+            needed=needed,
+        )
 
 
 def _wall_clock() -> datetime:
