@@ -25,6 +25,7 @@ from sasgate.lab.lists import (
 )
 from sasgate.lab.pki import Lab
 from sasgate.lab.profile import Extension
+from sasgate.revocation import crl
 from sasgate.revocation.crl import Held, Succession, VerifiedList, supersedes
 from sasgate.revocation.refusal import Refusal
 from sasgate.revocation.scope import WHOLE, Scope
@@ -187,6 +188,18 @@ class TestRefused:
     def test_what_an_unsigned_list_says_is_not_looked_at(self, org: Authority) -> None:
         der = forged(signed(org, extra=(delta(1),), number=None))
         assert refusal(der, org).kind is Refusal.BAD_SIGNATURE
+
+    def test_what_could_not_be_judged_is_not_refused(
+        self, org: Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """S24: out of memory under the child's limit says nothing of the list."""
+
+        def exhausted(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(crl, "scope_of", exhausted)
+        with pytest.raises(MemoryError):
+            verify(signed(org), org)
 
     def test_no_number(self, org: Authority) -> None:
         """S19: rollback could not be told."""

