@@ -1,8 +1,10 @@
 """Connections to backends: kept and shared, checked before use, balanced, tried again."""
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,30 @@ def backend() -> Iterator[RawBackend]:
 
 
 @pytest.fixture(scope="module")
-def caller(
+def process(
     lab: Lab, backend: RawBackend, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Caller]:
+) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("gateway")
-    with gateway(lab, folder, {"backend": backend.url}, limits={"answer": "1 s"}) as process:
-        yield Caller(lab, process.port())
+    with gateway(lab, folder, {"backend": backend.url}, limits={"answer": "1 s"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def caller(lab: Lab, process: GatewayProcess) -> Caller:
+    return Caller(lab, process.port())
+
+
+@contextmanager
+def stopped(process: GatewayProcess) -> Iterator[None]:
+    """The gateway sees nothing meanwhile, and all of it at once afterwards."""
+    number = process.process.pid
+    process.send_signal(signal.SIGSTOP)
+    try:
+        while "\nState:\tT" not in Path(f"/proc/{number}/status").read_text():
+            pass
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +130,17 @@ class TestKept:
                 backend.drop()
         assert [seen.target for seen in backend.requests] == [f"/{each}" for each in range(5)]
         assert backend.accepted == 5
+
+    def test_nor_one_whose_end_the_gateway_has_not_seen_yet(
+        self, caller: Caller, backend: RawBackend, process: GatewayProcess
+    ) -> None:
+        with caller.wire() as wire:
+            for number in range(5):
+                with stopped(process):
+                    wire.send(request("POST", f"/{number}", body=b"x"))
+                    backend.drop()
+                assert wire.answer().status == 200
+        assert [seen.target for seen in backend.requests] == [f"/{each}" for each in range(5)]
 
     def test_a_client_that_leaves_takes_its_connection_with_it(
         self, caller: Caller, backend: RawBackend
