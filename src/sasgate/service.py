@@ -127,6 +127,8 @@ class Gateway(Service):
         self._upstreams.keep_only(())
         self._deadlines.stop()
         self._surroundings.journal.close()
+        # Not before: without it a SIGHUP kills, and exchanges under way with it (S56).
+        signal.signal(signal.SIGHUP, self._previous_hangup)
 
     def _cut(self) -> None:
         self._log.warn("connections are cut: they did not end within the drain time")
@@ -136,7 +138,6 @@ class Gateway(Service):
     def stopService(self) -> Deferred[None]:
         """Take no more connections, let exchanges under way end, then go."""
         super().stopService()
-        signal.signal(signal.SIGHUP, self._previous_hangup)
         return Deferred.fromCoroutine(self._stop())
 
 
