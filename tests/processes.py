@@ -125,12 +125,18 @@ class GatewayProcess(LoggedProcess):
     """A real `twistd sasgate` on a configuration; ready once `ready()` or `with` returns.
 
     The configuration may name port 0: `port("inbound")` is the port that the system chose.
+    `before` is a command that runs it, `options` are twistd's own.
     """
 
     def __init__(
-        self, ini: Path, *, options: Iterable[str] = (), env: Mapping[str, str] | None = None
+        self,
+        ini: Path,
+        *,
+        before: Iterable[str] = (),
+        options: Iterable[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        command = [*_TWISTD, "--nodaemon", "--pidfile=", *options, "sasgate", "-c", ini]
+        command = [*before, *_TWISTD, "--nodaemon", "--pidfile=", *options, "sasgate", "-c", ini]
         super().__init__(command, ini.parent, environment(env))
 
     def ready(self) -> Self:
