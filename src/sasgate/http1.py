@@ -355,8 +355,13 @@ class _Known:
 def _check_host(hosts: list[bytes], http11: bool) -> None:
     if len(hosts) > 1 or (http11 and not hosts):
         raise BadMessage(f"{len(hosts)} Host fields")
-    if hosts and not _HOST.fullmatch(hosts[0]):
+    if hosts and not is_host(hosts[0]):
         raise BadMessage("the Host field is malformed")
+
+
+def is_host(value: bytes) -> bool:
+    """Whether a value holds nothing but what a host and a port may hold (RFC 9110, 7.2)."""
+    return _HOST.fullmatch(value) is not None
 
 
 def _request_framing(known: _Known, http11: bool) -> tuple[Framing, int]:

@@ -21,7 +21,7 @@ from sasgate.admission import Outcome, Presented, Verdict, Verify, judge
 from sasgate.generation import ListenerRules
 from sasgate.headers import Kind
 from sasgate.health import Health
-from sasgate.http1 import RequestHead
+from sasgate.http1 import RequestHead, is_host
 from sasgate.identity import Identity, printable_value
 from sasgate.journal import Access, Decision
 from sasgate.pool import Balancer
@@ -196,7 +196,8 @@ def origin_form(head: RequestHead) -> tuple[bytes | None, bytes | None]:
     if match is None:
         return head.host, None
     authority, rest = match[1], match[2]
-    if head.host is not None and authority.lower() != head.host.lower():
+    named = authority if head.host is None else head.host
+    if authority.lower() != named.lower() or not is_host(authority):
         return head.host, None
     return authority, rest if rest and rest.startswith(b"/") else b"/" + (rest or b"")
 
