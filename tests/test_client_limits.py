@@ -214,6 +214,30 @@ class TestClosing:
         front.pass_time(0.3)
         assert front.wire.aborted
 
+    def behind(self) -> Front:
+        """120 000 bytes are written to a client that closes, and none of them read."""
+        front = Front()
+        front.wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        front.upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 120000\r\n\r\n")
+        for _ in range(2):
+            front.upstream.send(b"x" * 60_000)
+        assert front.wire.closing
+        return front
+
+    def test_one_that_is_behind_has_time_to_read(self) -> None:
+        """S48: who reads fast enough gets the whole answer, also where it is the last."""
+        front = self.behind()
+        got = b""
+        for _ in range(19):
+            got += front.wire.take(6500)
+            front.pass_time(1)
+        assert len(got.partition(b"\r\n\r\n")[2]) == 120_000
+
+    def test_but_no_more_than_an_answer_may_stand_still(self) -> None:
+        front = self.behind()
+        front.pass_time(20)
+        assert front.wire.aborted
+
     def test_a_refused_body_is_read_to_its_end_before_the_close(self) -> None:
         """So that the answer arrives and no TCP reset does."""
         front = Front()
