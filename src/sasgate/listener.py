@@ -69,6 +69,8 @@ class InboundListener:
 
     def refusal_of(self, peer: Address | None) -> str:
         """Why a peer may not begin a handshake; empty where it may."""
+        if self._drained is not None:
+            return "the gateway stops"
         if peer is None or not address_admitted(self.rules.environments, peer):
             return "address not allowed"
         if self._strangers[peer] >= self.surroundings.limits.connections_per_address:
