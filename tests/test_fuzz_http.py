@@ -1,4 +1,4 @@
-"""The fuzz of HTTP/1.1, in short; `make fuzz` runs it at length."""
+"""The fuzz of HTTP/1.1, in short; `python tests/fuzz_http.py` runs it at length."""
 
 from fuzz_http import fuzz
 

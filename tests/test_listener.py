@@ -263,6 +263,16 @@ class TestDrain:
         assert wire.lost
         assert done == [None]
 
+    def test_nobody_enters_any_more(self, lab: Lab, tmp_path: Path) -> None:
+        """A PROXY header may come after the ports were closed."""
+        gateway = MemoryGateway(lab, tmp_path, PROXIED, proxied=True)
+        wire = gateway.connect(BALANCER)
+        assert self.drained(gateway) == [None]
+        assert wire is not None
+        wire.send(header("127.0.0.1"))
+        assert wire.aborted
+        assert gateway.journal.decisions[0].detail == "the gateway stops"
+
     def test_what_does_not_end_is_aborted(self, gateway: MemoryGateway) -> None:
         busy = gateway.call("recette").ask(GET)
         done = self.drained(gateway)
