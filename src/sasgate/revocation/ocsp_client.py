@@ -28,6 +28,13 @@ from sasgate.upstream_tls import VerifiedServer, client_context
 
 # Bytes of heads and framing that may come around an answer.
 _AROUND = 16 * 1024
+_HEADERS = Headers(
+    {
+        "Content-Type": ["application/ocsp-request"],
+        "Accept": ["application/ocsp-response"],
+        "User-Agent": [f"sasgate/{__version__}"],
+    }
+)
 
 
 class OCSPClient:
@@ -53,22 +60,27 @@ class OCSPClient:
     async def _ask(self, url: str, question: bytes) -> bytes:
         line = Line(_AROUND + self._limits.ocsp_size)
         try:
-            agent = Unencoded(self._agent(url, line))
-            response = await HTTPClient(agent, data_to_body_producer=Question).post(
-                url,
-                headers=_headers(url),
-                data=question,
-                allow_redirects=False,
-                unbuffered=True,
-                reactor=self._reactor,
-            )
-            return await self._body(response)
+            return await self._exchange(url, question, line)
         except (AnswerRefused, CancelledError):
             raise
         except Exception as error:
             raise line.refusal(error) from error
         finally:
             line.hang_up()
+
+    async def _exchange(self, url: str, question: bytes, line: Line) -> bytes:
+        agent = Unencoded(self._agent(url, line))
+        response = await HTTPClient(agent, data_to_body_producer=Question).post(
+            url,
+            headers=_HEADERS,
+            data=question,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._reactor,
+        )
+        body = await self._body(response)
+        line.check()
+        return body
 
     async def _body(self, response: IResponse) -> bytes:
         if response.code != OK:
@@ -112,18 +124,6 @@ class OCSPClient:
         if self._context is None:
             self._context = client_context(None)
         return VerifiedServer(self._context, host)
-
-
-def _headers(url: str) -> Headers:
-    return Headers(
-        {
-            # Agent writes an IPv6 address without its brackets.
-            "Host": [urlsplit(url).netloc],
-            "Content-Type": ["application/ocsp-request"],
-            "Accept": ["application/ocsp-response"],
-            "User-Agent": [f"sasgate/{__version__}"],
-        }
-    )
 
 
 def _status(response: IResponse) -> str:

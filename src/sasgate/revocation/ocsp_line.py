@@ -56,6 +56,14 @@ class Line:
         self._taken += len(data)
         return self._taken <= self._most
 
+    def check(self) -> None:
+        """Raise AnswerRefused if the line was cut: what came before it may look complete."""
+        if self._taken > self._most:
+            raise self._too_large()
+
+    def _too_large(self) -> AnswerRefused:
+        return AnswerRefused(Problem.TOO_LARGE, f"more than {self._most} bytes on the wire")
+
     def hang_up(self) -> None:
         """Close the connection, at once where the exchange did not come to its end."""
         if self._wire is not None:
@@ -64,16 +72,15 @@ class Line:
     def refusal(self, error: Exception) -> AnswerRefused:
         """The same failure, in the words of OCSP."""
         if self._taken > self._most:
-            return AnswerRefused(Problem.TOO_LARGE, f"more than {self._most} bytes on the wire")
+            return self._too_large()
         if isinstance(error, DNSLookupError):
             return AnswerRefused(Problem.NAME_NOT_FOUND, str(error))
         reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
         detail = "; ".join(_text(reason) for reason in reasons)
-        if not self._taken:
-            return AnswerRefused(Problem.UNREACHABLE, detail)
-        if any(reason.check(ConnectionClosed) for reason in reasons):
+        if self._wire is not None and any(reason.check(ConnectionClosed) for reason in reasons):
             return AnswerRefused(Problem.CUT_SHORT, detail)
-        return AnswerRefused(Problem.NOT_AN_ANSWER, detail)
+        kind = Problem.NOT_AN_ANSWER if self._taken else Problem.UNREACHABLE
+        return AnswerRefused(kind, detail)
 
 
 class _Wires(WrappingFactory[Any]):
