@@ -57,7 +57,7 @@ class Servers:
         self._pools: dict[Backend, Pool] = {}
         self._deadlines = deadlines
 
-    def pool(self, backend: Backend, context: SSL.Context | None) -> Pool:
+    def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
         if backend not in self._pools:
             self.servers[str(backend)] = server = Server(self._clock)
             self._pools[backend] = Pool(

@@ -88,7 +88,6 @@ def test_hop_by_hop_fields_are_known(name: bytes) -> None:
         b"Prefer",
         b"X-Requested-With",
         b"X-SSL",
-        b"SSL-Client-CN",
         b"My-X-SSL-Client-CN",
         b"X-Request-ID-2",
         b"Forwarded-2",

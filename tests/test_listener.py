@@ -88,9 +88,19 @@ class TestCaps:
 
     def test_one_connection_too_many_is_closed(self, lab: Lab, tmp_path: Path) -> None:
         gateway = MemoryGateway(lab, tmp_path, connections=3)
-        wires = [gateway.connect() for _ in range(4)]
-        assert [wire is None for wire in wires] == [False, False, False, True]
+        for _ in range(3):
+            gateway.call("recette")
+        assert gateway.connect() is None
         assert gateway.journal.decisions[-1].detail == "too many connections"
+
+    def test_strangers_keep_nobody_out_the_oldest_gives_way(self, lab: Lab, tmp_path: Path) -> None:
+        """Mute peers from many addresses must not starve the platform."""
+        gateway = MemoryGateway(lab, tmp_path, ANYBODY, connections=3)
+        admitted = gateway.call("recette")
+        mute = [gateway.connect(at(f"192.0.2.{number}")) for number in (1, 2)]
+        gateway.call("recette")
+        assert [wire is not None and wire.aborted for wire in mute] == [True, False]
+        assert not admitted.wire.aborted
 
     def test_a_place_that_is_given_free_is_taken_again(self, lab: Lab, tmp_path: Path) -> None:
         gateway = MemoryGateway(lab, tmp_path, connections=1)
@@ -229,8 +239,10 @@ class TestProxied:
 
     def test_gates_are_among_the_connections_at_once(self, lab: Lab, tmp_path: Path) -> None:
         gateway = MemoryGateway(lab, tmp_path, PROXIED, proxied=True, connections=1)
+        first = gateway.connect(BALANCER)
+        assert first is not None
         assert gateway.connect(BALANCER) is not None
-        assert gateway.connect(BALANCER) is None
+        assert first.aborted
 
 
 class TestDrain:

@@ -116,7 +116,7 @@ def judge(
     if not trusting:
         return _refuse(
             Verify.UNTRUSTED_ISSUER,
-            f"{identity.issuer} is not a pinned issuer of this listener",
+            "its issuer is not one that this listener pins",
             identity,
         )
     if not identity.auth_cli:

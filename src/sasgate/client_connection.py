@@ -39,6 +39,9 @@ class _State(Enum):
 _MOST_DISCARDED = 1024 * 1024
 _LINGER = 5.0
 
+# After that the socket is closed in order, and what it has not taken yet has so many seconds.
+_LAST_BYTES = 60.0
+
 # So many seconds before it may carry no more requests, a connection says with each answer that it
 # closes: a busy client's next request would meet the close instead.
 _NOTICE = 1.0
@@ -71,6 +74,7 @@ class ClientConnection(Protocol):
         self._ends = accepted + limits.connection_age
         self._handshaken = not secure
         self._draining = False
+        self._wire_closing = False
         self._full = False
         self._held = False
         self._advancing = False
@@ -254,8 +258,17 @@ class ClientConnection(Protocol):
             self._refuse(BadMessage("the request's head comes too slowly", 408))
         elif self._state in {_State.HEAD, _State.DISCARDING}:
             self._lose()
+        elif self._state is _State.CLOSING and not self._wire_closing:
+            self._close_wire()
         else:
             self.abort()
+
+    def _close_wire(self) -> None:
+        # The peer does not answer TLS's closing, but may still be reading: what is in the
+        # kernel's buffer arrives after an orderly close, and is lost by a reset.
+        self._wire_closing = True
+        self.deadline = self.now() + _LAST_BYTES
+        getattr(self.transport, "transport", self.transport).loseConnection()
 
     def _end(self) -> None:
         self._resume()

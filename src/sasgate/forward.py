@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sasgate.chunked import LAST_CHUNK, chunk
-from sasgate.heads import interim_head, request_head, response_head
+from sasgate.heads import has_unusual_body, interim_head, request_head, response_head
 from sasgate.http1 import BadMessage, Framing, RequestHead, RequestReader, ResponseHead
 from sasgate.pool import Pool, UpstreamConnection
 from sasgate.settings import Limits
@@ -176,7 +176,8 @@ class Exchange:
             self._give_up(error.status, error.reason)
             return
         self.record.received += len(data)
-        self._window_bytes += len(data)
+        if self._phase is _Phase.FORWARDING:
+            self._window_bytes += len(data)
         if self._head.framing is Framing.CHUNKED:
             data = (chunk(data) if data else b"") + (LAST_CHUNK if reader.body_complete else b"")
         if data:
@@ -232,10 +233,22 @@ class Exchange:
         response = self._response
         if upstream is not None and response is not None:
             if self._client.reader.body_complete:
-                upstream.finish(reusable=response.keep_alive)
+                upstream.finish(reusable=self._leaves_nothing(response))
             else:
                 upstream.abort()
         self._end()
+
+    def _leaves_nothing(self, response: ResponseHead) -> bool:
+        """Whether no byte of this exchange can be taken for one of the next (S40, S45).
+
+        A server that reads no body of a GET takes it for a request; one that sends a body with an
+        answer that has none may send it late.
+        """
+        return (
+            response.keep_alive
+            and response.framing is not Framing.NONE
+            and not has_unusual_body(self._head)
+        )
 
     def upstream_failed(self, reason: str) -> None:
         """Tell the client that its answer will not come, or not as a whole."""

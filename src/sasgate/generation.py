@@ -180,7 +180,10 @@ def _routes(
     # The longest prefix first; of two equal ones, that which names the environment.
     own.sort(key=lambda route: (-len(route.prefix), route.environment is None))
     for route in own:
-        pools = [upstreams.pool(backend, trust.servers.get(backend)) for backend in route.backends]
+        pools = [
+            upstreams.pool(environment, backend, trust.servers.get(backend))
+            for backend in route.backends
+        ]
         yield TargetRoute(route.prefix.encode("ascii"), Balancer(pools))
 
 

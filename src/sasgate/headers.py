@@ -59,8 +59,9 @@ _EXACT = {
 
 # Set by the gateway, or read by backends as if a proxy had set them.
 _OF_A_GATEWAY = re.compile(
-    rb"x-ssl-.*|client-cert.*|x-sas-.*|x-forwarded-.*|forwarded|x-real-ip|x-request-id"
-    rb"|x-original-url|x-rewrite-url"
+    rb"(?:x-)?ssl-.*|(?:x-)?client-cert.*|x-client-.*|x-tls-.*|x-arr-.*|x-sas-.*"
+    rb"|x-forwarded(?:-.*)?|forwarded|x-real-ip|true-client-ip|cf-connecting-ip"
+    rb"|(?:x-)?remote-user|x-request-id|x-original-url|x-rewrite-url"
 )
 
 # Fields by which a message is framed and routed: a spelling that is not theirs to the letter may
@@ -70,9 +71,16 @@ _FOLDED = frozenset(
 )
 
 
-@lru_cache(maxsize=4096)
 def classify(name: bytes) -> Kind:
     """What kind of field this name is, however it is spelled."""
+    # A stranger's long names must not stay.
+    return _remembered(name) if len(name) <= _LONGEST_REMEMBERED else _classify(name)
+
+
+_LONGEST_REMEMBERED = 64
+
+
+def _classify(name: bytes) -> Kind:
     lower = name.lower()
     exact = _BY_LOWER.get(lower)
     if exact is not None:
@@ -82,6 +90,8 @@ def classify(name: bytes) -> Kind:
         return Kind.GATEWAY
     return Kind.HOP_BY_HOP if folded in _FOLDED else Kind.PASS
 
+
+_remembered = lru_cache(maxsize=4096)(_classify)
 
 _BY_LOWER = {name.lower(): kind for name, kind in _EXACT.items()}
 _NOT_ALPHANUMERIC = re.compile(rb"[^a-z0-9]")

@@ -16,9 +16,21 @@ def request_head(head: RequestHead, plan: Forward) -> bytes:
         lines.append(b"Content-Length: %d\r\n" % head.length)
     elif head.framing is Framing.CHUNKED:
         lines.append(_CHUNKED)
+    if has_unusual_body(head):
+        lines.append(b"Connection: close\r\n")
     lines.append(plan.extra)
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def has_unusual_body(head: RequestHead) -> bool:
+    """Whether a request has a body that its method gives no meaning to (RFC 9110, 9.3.1).
+
+    Servers that do not read it would take it for the next request of the connection, with
+    identity headers and all; so no other request follows it there (S37, S40).
+    """
+    has_body = head.framing is Framing.CHUNKED or head.length > 0
+    return has_body and head.method not in _WITH_BODY
 
 
 def response_head(head: ResponseHead, request: RequestHead, *, chunked: bool, keep: bool) -> bytes:
@@ -54,6 +66,8 @@ def reply_head(reply: Reply, request: RequestHead | None, *, keep: bool) -> byte
         _connection(request, keep=keep),
     )
 
+
+_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 

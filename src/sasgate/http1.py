@@ -107,6 +107,7 @@ class _Reader:
         self._limits = limits
         self._buffer = b""
         self._looked_at = 0
+        self._first_line_judged = False
         self._remaining = 0
         self._chunks: ChunkedDecoder | None = None
         self._until_close = False
@@ -153,22 +154,35 @@ class _Reader:
         buffer, limit = self._buffer, self._limits.size
         if not buffer:
             return None
-        end = buffer.find(b"\r\n\r\n", max(0, self._looked_at - 3), limit)
-        head = buffer[:limit] if end < 0 else buffer[: end + 4]
-        self._looked_at = len(buffer)
-        # Judged by its beginning alone, so that no cut of the bytes changes the refusal.
-        if _has_bare_line_end(head):
+        known = max(0, self._looked_at - 3)
+        end = buffer.find(b"\r\n\r\n", known, limit)
+        stop = limit if end < 0 else end + 4
+        # Judged by its beginning alone, so that no cut of the bytes changes the refusal; and only
+        # what is new is looked at, so that a head in a thousand pieces costs no more than whole.
+        begin = self._looked_at
+        if begin and buffer[begin - 1] == _CR:
+            begin -= 1
+        if _has_bare_line_end(buffer[begin:stop]):
             raise BadMessage("a bare CR or LF")
-        line, found, _ = head.partition(b"\r\n")
-        if found and not self._first_line.fullmatch(line):
-            raise BadMessage("the first line is malformed")
+        if not self._first_line_judged:
+            self._judge_first_line(buffer, stop)
+        self._looked_at = min(len(buffer), limit)
         if end < 0:
             if len(buffer) >= limit:
                 raise BadMessage("the head is too large", 431)
             return None
-        self._buffer = buffer[end + 4 :]
+        self._buffer = buffer[stop:]
         self._looked_at = 0
-        return head
+        self._first_line_judged = False
+        return buffer[:stop]
+
+    def _judge_first_line(self, buffer: bytes, stop: int) -> None:
+        line_end = buffer.find(b"\r\n", max(0, self._looked_at - 1), stop)
+        if line_end < 0:
+            return
+        self._first_line_judged = True
+        if not self._first_line.fullmatch(buffer, 0, line_end):
+            raise BadMessage("the first line is malformed")
 
     def _begin_body(self, framing: Framing, length: int) -> None:
         self._remaining = length
@@ -424,4 +438,5 @@ _BEGINS_REQUEST = re.compile(
     rb"(?:\r\n)?(?:\r\Z|[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\Z| \Z| [\x21-\x7e])|\Z)"
 )
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+_CR = ord("\r")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")

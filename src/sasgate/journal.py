@@ -67,6 +67,9 @@ _ACCESS_FIELDS = tuple("path" if field.name == "target" else field.name for fiel
 _PERIOD = 60.0
 _MOST_KINDS = 1000
 
+# What can be said of somebody without a certificate that IGC Santé signed.
+_ANYBODYS = frozenset({"NONE", "FAILED:untrusted issuer", "FAILED:malformed"})
+
 
 @define
 class _Kind:
@@ -134,13 +137,17 @@ class Journal:
     def _is_first(self, decision: Decision) -> bool:
         key = evolve(decision, sha256="", environment=None)
         held = self._kinds.get(key)
-        if held is None and len(self._kinds) < _MOST_KINDS:
+        if held is None and len(self._kinds) < self._room(decision):
             self._begin(key, decision)
             return True
         if held is None:
             held = self._kinds.get(None) or self._begin(None, None)
         held.count += 1
         return False
+
+    def _room(self, decision: Decision) -> int:
+        # Whoever needs no genuine certificate must not use up the room of those who have one.
+        return _MOST_KINDS if decision.verify in _ANYBODYS else 2 * _MOST_KINDS
 
     def _begin(self, key: Decision | None, decision: Decision | None) -> _Kind:
         end = self._clock.callLater(_PERIOD, self._end, key)

@@ -5,6 +5,7 @@ listener takes, one connection too many, a PROXY header from a peer that is not 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -61,10 +62,17 @@ class InboundListener:
         return connection
 
     def place(self) -> "Place | None":
-        """A place for one more connection, or None where all are taken."""
+        """A place for one more connection, or None where all are taken.
+
+        Where all are taken, the stranger that came first loses its own, so that mute peers from
+        many addresses keep nobody else out (S49).
+        """
         shared = self.surroundings
         if shared.connections >= shared.limits.connections:
-            return None
+            if not shared.strangers:
+                return None
+            oldest = next(iter(shared.strangers))
+            shared.strangers.pop(oldest)()
         return Place(self, shared.deadlines.now())
 
     def refusal_of(self, peer: Address | None) -> str:
@@ -143,6 +151,10 @@ class Place:
         self._connection: ClientConnection | None = None
         listener.surroundings.connections += 1
 
+    def stranger(self, end: Callable[[], None]) -> None:
+        """Let the connection be ended by `end` for the sake of a newcomer, until it is admitted."""
+        self._listener.surroundings.strangers[self] = end
+
     def hold(self, peer: Address, connection: ClientConnection) -> None:
         """Note whose place it is."""
         self._peer = peer
@@ -150,9 +162,11 @@ class Place:
         self._connection = connection
         self._listener.connections.add(connection)
         self._listener.count_stranger(peer, 1)
+        self.stranger(connection.abort)
 
     def admitted(self) -> None:
         """Count the client no longer among strangers."""
+        self._listener.surroundings.strangers.pop(self, None)
         if self._stranger and self._peer is not None:
             self._stranger = False
             self._listener.count_stranger(self._peer, -1)
@@ -210,7 +224,9 @@ class Door(Factory):
 
         shared = listener.surroundings
         deadline = place.taken + shared.limits.handshake
-        return ProxyGate(shared.deadlines, deadline, enter, refused, place.gone)
+        gate = ProxyGate(shared.deadlines, deadline, enter, refused, place.gone)
+        place.stranger(gate.abort)
+        return gate
 
 
 def _peer(address: IAddress) -> Address | None:

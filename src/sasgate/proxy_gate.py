@@ -87,6 +87,10 @@ class ProxyGate(Protocol):
         del now
         self._end("no PROXY header in time")
 
+    def abort(self) -> None:
+        """Close: the place is needed."""
+        self._end(None)
+
     def _end(self, reason: str | None) -> None:
         if self._ended:
             return

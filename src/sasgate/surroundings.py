@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from sasgate.deadlines import Deadlines
 from sasgate.journal import Journal
@@ -15,6 +15,8 @@ from sasgate.settings import Limits
 class Surroundings:
     """Clocks, journal, time limits; `connections` counts those of all listeners.
 
+    `strangers` are those of them whose client is not admitted, oldest first, by what ends each.
+
     `wall` gives the aware time of day, for validities; limits run on the reactor's clock (S60).
     """
 
@@ -24,3 +26,4 @@ class Surroundings:
     deadlines: Deadlines
     limits: Limits
     connections: int = 0
+    strangers: dict[object, Callable[[], None]] = field(factory=dict)

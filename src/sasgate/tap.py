@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from datetime import UTC, datetime
 
 from twisted.application.service import IService
@@ -49,6 +50,8 @@ def makeService(options: Options) -> IService:
     """The service; named by Twisted."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd has chosen it only by now
 
+    # What cryptography finds odd in a stranger's certificate is judged, not worth a line of log.
+    warnings.simplefilter("ignore", UserWarning)
     # Timers must not follow the clock on the wall (S60); Twisted's follow `seconds`.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     return Gateway(options["settings"], options["trust"], reactor)

@@ -23,7 +23,9 @@ from sasgate.trust import CA, Credential
 # clients' CAs for our own certificate, and an idle connection keeps 45 KiB instead of 74.
 _MODES = 0x8 | 0x10
 
-_DEEPEST_CHAIN = 10
+# Leaf, pinned issuer, root, and one more CA between them at the most. What is deeper costs a
+# stranger little and us seconds: OpenSSL checks every name against every constraint of a chain.
+_DEEPEST_CHAIN = 2
 
 _VERSIONS = {TLSVersion.V1_2: SSL.TLS1_2_VERSION, TLSVersion.V1_3: SSL.TLS1_3_VERSION}
 
@@ -102,7 +104,9 @@ def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
         identity = Identity.read(leaf)
         chain = connection.get_verified_chain(as_cryptography=True) or []
     except Exception as error:  # cryptography has a dozen ways to refuse what OpenSSL passed
-        return Presented(None, unreadable=f"the certificate cannot be read: {error}")
+        # Not its text, which may quote the certificate: the journal's words are not a stranger's.
+        kind = type(error.__cause__ or error).__name__
+        return Presented(None, unreadable=f"the certificate cannot be read ({kind})")
     return Presented(
         identity,
         calls=record.calls,

@@ -22,18 +22,23 @@ from sasgate.upstream_tls import VerifiedServer
 
 
 class Upstreams:
-    """Pools by `Backend`; a pool is made when it is first asked for."""
+    """Pools by environment and `Backend`; a pool is made when it is first asked for.
+
+    Callers of different environments never share a connection: whatever a server leaves on one
+    reaches nobody else's caller (S45).
+    """
 
     def __init__(self, reactor: Any, deadlines: Deadlines, limits: Limits) -> None:
         self._reactor = reactor
         self._deadlines = deadlines
         self._limits = limits
-        self._pools: dict[Backend, Pool] = {}
+        self._pools: dict[tuple[str, Backend], Pool] = {}
 
-    def pool(self, backend: Backend, context: SSL.Context | None) -> Pool:
-        """The pool of a server; `context` is for one that is reached by TLS."""
-        if backend not in self._pools:
-            self._pools[backend] = Pool(
+    def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
+        """The pool of an environment's server; `context` is for one that is reached by TLS."""
+        key = environment, backend
+        if key not in self._pools:
+            self._pools[key] = Pool(
                 str(backend),
                 backend.authority,
                 self._endpoint(backend, context),
@@ -42,12 +47,12 @@ class Upstreams:
                 connect_time=self._limits.connect,
                 secure=context is not None,
             )
-        return self._pools[backend]
+        return self._pools[key]
 
-    def keep_only(self, backends: Iterable[Backend]) -> None:
-        """Close the pools of all other servers."""
-        for backend in self._pools.keys() - set(backends):
-            self._pools.pop(backend).close()
+    def keep_only(self, wanted: Iterable[tuple[str, Backend]]) -> None:
+        """Close the pools of all other environments and servers."""
+        for key in self._pools.keys() - set(wanted):
+            self._pools.pop(key).close()
 
     def _endpoint(self, backend: Backend, context: SSL.Context | None) -> IStreamClientEndpoint:
         timeout = self._limits.connect
