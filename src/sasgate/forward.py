@@ -104,7 +104,7 @@ class Exchange:
             self._undecided(Failure())
             return
         if isinstance(plan, Deferred):
-            plan.addCallbacks(self._execute, self._undecided)
+            plan.addCallback(self._execute)
             plan.addErrback(self._undecided)
         else:
             self._execute(plan)

@@ -94,7 +94,6 @@ class UpstreamConnection(TwistedProtocol):
 
     def _become_ready(self) -> None:
         if self._ready is not None:
-            self.deadline = NEVER
             self._ready.callback(self)
 
     def begin(self, user: UpstreamUser, method: bytes) -> None:
