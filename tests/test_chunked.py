@@ -71,6 +71,14 @@ class TestSizes:
     def test_a_chunk_is_as_long_as_its_size(self, after: bytes) -> None:
         assert decode([b"5\r\nhello" + after + b"\r\n0\r\n\r\n"]) == "invalid"
 
+    @pytest.mark.parametrize("end", [b"XX", b"\n\n", b"\r\r", b"\n\r", b"\0\0"])
+    def test_and_ends_with_cr_lf_only(self, end: bytes) -> None:
+        assert decode([b"5\r\nhello" + end + b"0\r\n\r\n"]) == "invalid"
+
+    @pytest.mark.parametrize("line", [b"5\n", b"5;a\n", b"5\rx", b"0\r\nx: a\n"])
+    def test_a_bare_line_end_is_refused_at_once(self, line: bytes) -> None:
+        assert decode([line]) == "invalid"
+
     @pytest.mark.parametrize(
         "raw", [b"", b"5", b"5;a", b"5\r", b"5\r\n", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r",
                 b"5\r\nhello\r\n", b"5\r\nhello\r\n0", b"5\r\nhello\r\n0\r\n",

@@ -168,12 +168,15 @@ class TestAge:
         assert not front.wire.lost
         self.stream_for(front, 1)
         assert front.wire.aborted
+        assert front.done.error == "the connection's time is over"
 
     def stream_for(self, front: Front, seconds: int) -> None:
-        for _ in range(seconds):
+        for _ in range(4 * seconds):
+            if front.upstream.lost:
+                return
             front.upstream.send(b"x" * 1000)
             front.wire.take()
-            front.pass_time(1)
+            front.pass_time(0.25)
 
     def test_so_is_an_upload(self) -> None:
         front = Front(secure=True)

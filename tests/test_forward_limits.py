@@ -63,6 +63,16 @@ class TestAnswerTime:
         front.pass_time(6.5)
         assert front.answer()[0] == 504
 
+    def test_also_once_it_is_taken(self) -> None:
+        front = Front()
+        later: Deferred[Plan] = Deferred()
+        front.site.plan = lambda head: later
+        front.wire.send(GET)
+        front.pass_time(3)
+        later.callback(front.site.forward(front.head()))
+        front.pass_time(3.5)
+        assert front.answer()[0] == 504
+
     def test_a_decision_that_comes_too_late_changes_nothing(self) -> None:
         front = Front()
         later: Deferred[Plan] = Deferred()

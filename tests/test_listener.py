@@ -237,6 +237,14 @@ class TestProxied:
         gateway.pass_time(0.3)
         assert wire.aborted
 
+    def test_a_balancer_that_sends_no_header_has_ten_seconds_too(
+        self, gateway: MemoryGateway
+    ) -> None:
+        wire = gateway.connect(BALANCER)
+        assert wire is not None
+        gateway.pass_time(10)
+        assert wire.aborted
+
     def test_gates_are_among_the_connections_at_once(self, lab: Lab, tmp_path: Path) -> None:
         gateway = MemoryGateway(lab, tmp_path, PROXIED, proxied=True, connections=1)
         first = gateway.connect(BALANCER)

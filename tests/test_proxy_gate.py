@@ -154,10 +154,12 @@ class TestRefusals:
 
     def test_nothing_is_read_after_a_refusal(self) -> None:
         gate = Gate()
-        gate.wire.send(b"x")
-        gate.wire.protocol.dataReceived(SAS)
-        assert gate.entered == []
-        assert len(gate.refused) == 1
+        gate.open = False
+        gate.wire.send(SAS)
+        gate.open = True
+        gate.wire.protocol.dataReceived(b"\x16")
+        assert len(gate.entered) == 1
+        assert gate.inside.begun is None
 
     def test_the_place_is_given_free_once(self) -> None:
         gate = Gate()
