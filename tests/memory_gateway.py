@@ -32,7 +32,7 @@ HERE = IPv4Address("TCP", "127.0.0.1", 40000)
 
 
 class KeptJournal:
-    """Keeps what it is told; `broken` makes it raise."""
+    """Keeps what it is told; `broken` makes it raise the next time."""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
@@ -41,6 +41,7 @@ class KeptJournal:
 
     def decision(self, decision: Decision) -> None:
         if self.broken:
+            self.broken = False
             raise OSError("no space left on device")
         self.decisions.append(decision)
 
@@ -54,13 +55,14 @@ class Servers:
     def __init__(self, deadlines: Deadlines, clock: Clock) -> None:
         self._clock = clock
         self.servers: dict[str, Server] = {}
-        self._pools: dict[Backend, Pool] = {}
+        self._pools: dict[tuple[str, Backend], Pool] = {}
         self._deadlines = deadlines
 
     def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
-        if backend not in self._pools:
-            self.servers[str(backend)] = server = Server(self._clock)
-            self._pools[backend] = Pool(
+        key = environment, backend
+        if key not in self._pools:
+            server = self.servers.setdefault(str(backend), Server(self._clock))
+            self._pools[key] = Pool(
                 str(backend),
                 backend.authority,
                 server,
@@ -69,7 +71,7 @@ class Servers:
                 connect_time=3.0,
                 secure=context is not None,
             )
-        return self._pools[backend]
+        return self._pools[key]
 
 
 class MemoryGateway:

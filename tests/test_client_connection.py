@@ -80,6 +80,13 @@ class TestOrder:
         front.wire.send(GET * 2000)
         assert not front.wire.reading
 
+    def test_nor_is_it_while_the_next_of_them_is_served(self) -> None:
+        front = Front()
+        front.wire.send(GET)
+        front.wire.send(GET * 5000)
+        front.upstream.send(OK)
+        assert not front.wire.reading
+
     def test_and_is_read_again_once_it_is_its_turn(self) -> None:
         front = Front()
         front.wire.send(GET)

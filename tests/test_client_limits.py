@@ -207,6 +207,21 @@ class TestAge:
         front.pass_time(0.5)
         assert front.wire.closing
 
+    @pytest.mark.parametrize(("moment", "closes"), [(92.25, False), (92.75, True)])
+    def test_a_second_before_that_answers_say_that_the_connection_closes(
+        self, moment: float, closes: bool
+    ) -> None:
+        """Or a busy client's next request would meet the close."""
+        front = Front(connection_age=100.0)
+        self.busy_until(front, 50)
+        front.wire.send(GET)
+        front.upstream.send(OK)
+        front.wire.take()
+        front.pass_time(moment - front.clock.seconds())
+        front.wire.send(GET)
+        front.upstream.send(OK)
+        assert (b"\r\nConnection: close\r\n" in front.wire.take()) is closes
+
 
 class TestClosing:
     def test_a_peer_that_does_not_close_has_five_seconds_then_its_wire_a_minute(self) -> None:

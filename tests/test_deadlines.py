@@ -96,6 +96,25 @@ def test_one_that_leaves_because_of_another_does_no_harm(
     assert len(other.struck) == 1
 
 
+def test_one_whose_limit_another_moves_at_the_same_time_is_not_struck(
+    clock: Clock, deadlines: Deadlines
+) -> None:
+    """A kept connection may be put to use by the very client that is struck."""
+    members = [Member(clock, 5) for _ in range(2)]
+    struck: list[float] = []
+
+    def move_all(now: float) -> None:
+        struck.append(now)
+        for member in members:
+            member.deadline = NEVER
+
+    for member in members:
+        member.deadline_passed = move_all  # type: ignore[method-assign,assignment]
+        deadlines.add(member)
+    pass_time(clock, 10)
+    assert len(struck) == 1
+
+
 def test_one_that_raises_does_not_end_the_limits_of_all_others(
     clock: Clock, deadlines: Deadlines, logged: list[LogEvent]
 ) -> None:

@@ -199,6 +199,18 @@ class TestDownloads:
         assert front.upstream.aborted
         assert front.done.error == "the server answers too slowly"
 
+    def test_bytes_of_the_request_win_the_answer_no_time(self) -> None:
+        front = Front()
+        front.wire.send(PUT)
+        front.upstream.send(UNTIL_CLOSE)
+        for _ in range(20):
+            if not front.wire.aborted:
+                front.wire.send(b"x" * 1000)
+                front.upstream.take()
+                front.wire.take()
+            front.pass_time(1)
+        assert front.wire.aborted
+
     def test_a_client_that_stops_reading_is_given_up(self) -> None:
         front = self.begun()
         front.upstream.send(b"x" * (ROOM + 1))

@@ -103,6 +103,16 @@ class TestRoutes:
         assert pool is not other
         assert pool.pools == other.pools
 
+    def test_environments_share_no_connections(self, gateway: MemoryGateway) -> None:
+        """S45: what a server leaves on one reaches nobody else's caller."""
+        balancers = [
+            gateway.listener.rules.route(environment, b"/fhir")
+            for environment in ("lab-recette", "lab-preproduction")
+        ]
+        one, other = (each.pools[0] for each in balancers if each is not None)
+        assert one is not other
+        assert one.name == other.name
+
 
 class TestEnvironments:
     @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from field_names import HOP_BY_HOP, READ_BY_BACKENDS, SET_BY_THE_GATEWAY
 from http_messages import TOKEN_BYTES
+from sasgate import headers
 from sasgate.headers import Kind, classify
 
 
@@ -55,6 +56,14 @@ def test_the_gateways_own_fields_are_known_in_every_spelling(spelling: tuple[byt
 def test_the_spellings_of_the_requirement(name: bytes) -> None:
     """S37."""
     assert classify(name) is Kind.GATEWAY
+
+
+def test_a_strangers_long_names_do_not_stay_in_memory() -> None:
+    """S49."""
+    before = headers._remembered.cache_info().currsize
+    for number in range(10):
+        assert classify(b"x-%d" % number + b"a" * 100) is Kind.PASS
+    assert headers._remembered.cache_info().currsize == before
 
 
 @pytest.mark.parametrize(("name", "kind"), FRAMING.items())

@@ -121,6 +121,19 @@ class TestToTheServer:
         raw = to_server(request(b"TRANSFER-encoding: CHUNKED"))
         assert re.findall(rb"(?i)transfer-encoding: .*", raw) == [b"Transfer-Encoding: chunked\r"]
 
+    @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS"])
+    def test_after_a_body_that_means_nothing_the_server_is_to_close(self, method: bytes) -> None:
+        """S40: a server that does not read it would take it for the next request."""
+        head = request(b"Content-Length: 5", line=method + b" /a HTTP/1.1")
+        assert b"\r\nConnection: close\r\n" in to_server(head)
+
+    @pytest.mark.parametrize(
+        ("method", "length"), [(b"POST", b"5"), (b"PUT", b"5"), (b"PATCH", b"5"), (b"GET", b"0")]
+    )
+    def test_after_any_other_it_need_not(self, method: bytes, length: bytes) -> None:
+        head = request(b"Content-Length: " + length, line=method + b" /a HTTP/1.1")
+        assert b"Connection" not in to_server(head)
+
 
 def response(
     *lines: bytes, line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"GET"

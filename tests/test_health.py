@@ -18,8 +18,8 @@ SECURE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup"
 class Looked:
     """Health of some servers, each of them alone on a route unless said otherwise."""
 
-    def __init__(self, number: int = 1, check: str | None = None) -> None:
-        self.pooled = [Pooled() for _ in range(number)]
+    def __init__(self, number: int = 1, check: str | None = None, *, secure: bool = False) -> None:
+        self.pooled = [Pooled(secure=secure) for _ in range(number)]
         self.clock = self.pooled[0].clock
         self.servers = [each.server for each in self.pooled]
         self.health = Health(self.clock, check, 3.0)
@@ -142,6 +142,38 @@ class TestConnecting:
         looked.servers[0].refuses = DEAD
         looked.ask()
         assert looked.pooled[0].pool.available()
+
+
+class TestSecureServers:
+    """S52: one that every request would refuse is not available."""
+
+    def test_a_server_is_available_once_it_is_verified(self) -> None:
+        looked = Looked(secure=True)
+        said = looked.ask()
+        assert said == []
+        looked.servers[0].wire.protocol.handshakeCompleted()
+        assert said == [True]
+        assert looked.servers[0].open == []
+
+    def test_one_that_fails_in_its_handshake_is_not(self) -> None:
+        looked = Looked(secure=True)
+        said = looked.ask()
+        looked.servers[0].wire.lose(OSError("certificate verify failed"))
+        assert said == [False]
+
+    def test_nor_is_one_that_does_not_finish_it(self) -> None:
+        looked = Looked(secure=True)
+        said = looked.ask()
+        looked.pass_time(3)
+        assert said == [False]
+        assert looked.servers[0].open == []
+
+    def test_one_that_does_not_close_its_side_is_dropped(self) -> None:
+        looked = Looked(secure=True)
+        looked.ask()
+        looked.servers[0].wire.protocol.handshakeCompleted()
+        looked.pass_time(3)
+        assert looked.servers[0].wire.lost
 
 
 class TestAsking:
