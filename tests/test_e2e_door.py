@@ -181,7 +181,7 @@ class TestCaps:
     def test_all_together_have_a_cap_too(
         self, lab: Lab, backend: BackendProcess, tmp_path: Path
     ) -> None:
-        """Whoever they are, and over all listeners."""
+        """Over all listeners; of those who have a place, strangers lose it to whoever comes."""
         limits = "[limits]\nconnections = 4\n"
         ini = write_ini(lab, tmp_path, backend.url, append=limits)
         with GatewayProcess(ini) as process, ExitStack() as held:
@@ -189,6 +189,8 @@ class TestCaps:
                 held.enter_context(served(lab, process.port(), "127.0.0.1"))
                 stranger = dial(process.port("inbound:production"), "127.0.0.1")
                 held.enter_context(TLSStream(stranger, pem_context(lab, None), "localhost"))
+            for _ in range(2):
+                held.enter_context(served(lab, process.port(), "127.0.0.1"))
             assert turned_away(lab, process.port(), "127.0.0.1")
             assert turned_away(lab, process.port("inbound:production"), "127.0.0.1")
             process.wait_for(r"\(too many connections\)")

@@ -86,7 +86,8 @@ class TestHeadsAndBodies:
             for _ in range(2):
                 answer = wire.ask(request("HEAD", "/"), "HEAD")
                 assert (answer.headers["Content-Length"], answer.body) == ("1000", b"")
-        assert backend.accepted == 1
+        # The body that HEAD must not have may come late (S45).
+        assert backend.accepted == 2
 
     def test_a_head_whose_get_would_be_chunked(self, caller: Caller, backend: RawBackend) -> None:
         backend.follows(always(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
@@ -112,7 +113,7 @@ class TestHeadsAndBodies:
                 answer = wire.ask(request("GET", "/"))
                 assert (answer.status, answer.body) == (int(head[9:12]), b"")
                 assert "Transfer-Encoding" not in answer.headers
-        assert backend.accepted == 1
+        assert backend.accepted == 2
 
     def test_a_204_says_no_length(self, caller: Caller, backend: RawBackend) -> None:
         """RFC 9110, 8.6."""

@@ -274,3 +274,40 @@ def unprivileged(ini: Path) -> Start:
         return Start(process.wait(), process.log)
     finally:
         process.stop()
+
+
+class TestWhereItCannotBe:
+    def test_a_socket_that_systemd_did_not_pass_is_a_fault_and_no_traceback(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        ini = write_ini(lab, tmp_path)
+        text = ini.read_text()
+        old = "listen = tcp:0:interface=127.0.0.1"
+        assert old in text
+        ini.write_text(text.replace(old, "listen = systemd:domain=INET:name=https", 1))
+        code, log = twistd_result(ini)
+        assert code == 1
+        assert "systemd passed no such socket" in log
+        assert "Traceback" not in log
+
+    def test_json_that_standard_output_would_not_get_is_refused(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        """Or a daemon's whole journal would be lost."""
+        ini = write_ini(lab, tmp_path, append="[log]\nformat = json\n")
+        with GatewayProcess(ini):
+            pass
+        process = GatewayProcess(ini, options=("--logfile", str(tmp_path / "log")))
+        assert process.wait() == 1
+        assert "without --logfile" in process.log
+
+    def test_all_faults_are_told_at_once_in_the_order_of_the_file(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        ini = write_ini(lab, tmp_path)
+        admin = "[sasgate]\nadmin = tcp:0:interface=127.0.0.1\n"
+        text = ini.read_text().replace("[sasgate]\n", admin)
+        ini.write_text(text.replace("certificate = server.pem", "certificate = absent.pem", 1))
+        code, log = twistd_result(ini)
+        assert code == 1
+        assert log.index(NOT_YET) < log.index("absent.pem")

@@ -200,6 +200,8 @@ class TestJudgementAnew:
         caller = gateway.call("recette")
         gateway.pass_time(0)
         assert caller.wire.lost
+        (told,) = gateway.journal.decisions
+        assert (told.outcome, told.detail) == ("closed", "no handshake: internal error")
         logged.clear()
 
 

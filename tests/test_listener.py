@@ -296,7 +296,7 @@ class TestDrain:
     def test_what_does_not_end_is_aborted(self, gateway: MemoryGateway) -> None:
         busy = gateway.call("recette").ask(GET)
         done = self.drained(gateway)
-        gateway.listener.abort()
+        gateway.listener.abort("cut at stop")
         gateway.pass_time(0)
         assert busy.wire.lost
         assert done == [None]

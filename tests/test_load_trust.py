@@ -68,3 +68,20 @@ def test_productions_ca_under_another_name_is_not_run_without_revocation(
     ) + environment("two", lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST"), "CN=a,OU=1")
     (fault,) = faults(configuration(lab, tmp_path, text))
     assert "one trusts production's CA" in fault
+
+
+def test_a_rule_that_denies_nobody_is_refused(lab: Lab, tmp_path: Path) -> None:
+    """A slip in the issuer's name must not leave the certificate admitted."""
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    text = environment("one", root, issuer, "CN=a,OU=1") + "deny = AC OF NOBODY:157A\n"
+    text += environment("two", root, issuer, "CN=a,OU=2")
+    (fault,) = faults(configuration(lab, tmp_path, text))
+    assert "deny = AC OF NOBODY:157A: denies nobody" in fault
+
+
+def test_a_rule_that_names_the_issuer_is_taken(lab: Lab, tmp_path: Path) -> None:
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    name = "LAB TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS"
+    text = environment("one", root, issuer, "CN=a,OU=1") + f"deny = {name}:157A\n"
+    text += environment("two", root, issuer, "CN=a,OU=2")
+    load_trust(load(configuration(lab, tmp_path, text)), datetime.now(UTC))

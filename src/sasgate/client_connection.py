@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -51,6 +51,10 @@ _NOTICE = 1.0
 _MOST_BUFFERED = 64 * 1024
 
 
+class Aborted(Exception):
+    """The gateway itself dropped the connection, for the reason given."""
+
+
 @implementer(IHandshakeListener, IPushProducer)
 class ClientConnection(Protocol):
     """One client; `accepted` is when its connection came, in seconds of the reactor's clock."""
@@ -75,6 +79,7 @@ class ClientConnection(Protocol):
         self._handshaken = not secure
         self._draining = False
         self._wire_closing = False
+        self._aborted_because = ""
         self._full = False
         self._held = False
         self._advancing = False
@@ -97,7 +102,8 @@ class ClientConnection(Protocol):
         except Exception:
             # Twisted would log it and go on with a connection that nobody judged (S3).
             self._log.failure("a finished handshake could not be read")
-            self.abort()
+            self._handshaken = False
+            self.abort("internal error")
             return
         self._ends = min(self._ends, self.now() + lasts)
         self._await_first_head()
@@ -180,7 +186,7 @@ class ClientConnection(Protocol):
         if self._state is _State.IDLE or (self._state is _State.HEAD and not self.reader.buffered):
             self._lose()
         elif self._state is _State.HANDSHAKE:
-            self.abort()
+            self.abort("cut at stop")
 
     def keeps(self) -> bool:
         """Whether another request may follow the one under way."""
@@ -299,10 +305,11 @@ class ClientConnection(Protocol):
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
-    def abort(self) -> None:
-        """Drop the connection at once."""
+    def abort(self, reason: str = "not finished in time") -> None:
+        """Drop the connection at once; `reason` is for the journal."""
         if self._state is _State.CLOSED:
             return
+        self._aborted_because = reason
         self._state = _State.CLOSED
         self.deadline = NEVER
         self.transport.unregisterProducer()
@@ -310,11 +317,11 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Give up the exchange under way."""
-        if self._state is _State.CLOSED:
-            reason = Failure(ConnectionAborted())  # by us, though TLS takes it for an end of file
+        if self._aborted_because:
+            reason = Failure(Aborted(self._aborted_because))
         self._state = _State.CLOSED
         self._deadlines.discard(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.client_lost()
+            exchange.client_lost(self._aborted_because)
         self.site.closed(reason, handshaken=self._handshaken)

@@ -17,6 +17,9 @@ PERIOD = 0.25
 
 NEVER = float("inf")
 
+# Seconds until a limit whose enforcing raised is enforced anew.
+_TRIED_AGAIN = 60.0
+
 
 class Limited(Protocol):
     """Something with a time limit; `deadline` is in seconds of the reactor's clock."""
@@ -66,3 +69,4 @@ class Deadlines:
             except Exception:
                 # Or this loop would end, and with it every limit of every connection.
                 self._log.failure("a time limit could not be enforced")
+                member.deadline = now + _TRIED_AGAIN

@@ -27,8 +27,13 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; `faults` are all that were found, in file order."""
+    """A configuration that cannot be used; `faults` are all, each once, in file order.
+
+    Those without a line come last.
+    """
 
     def __init__(self, *faults: Fault) -> None:
+        last = float("inf")
+        faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.line or last))
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults

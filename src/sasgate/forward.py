@@ -272,12 +272,12 @@ class Exchange:
         if self._upstream is not None:
             self._upstream.go_on()
 
-    def client_lost(self) -> None:
-        """Give up what the client will not see."""
+    def client_lost(self, reason: str = "") -> None:
+        """Give up what the client will not see; `reason` is ours where we dropped it."""
         if self._phase is _Phase.OVER:
             return
         self._drop_upstream()
-        self.record.error = self.record.error or "the client left"
+        self.record.error = self.record.error or reason or "the client left"
         self.record.status = self.record.status or _CLIENT_LEFT
         self._note()
 

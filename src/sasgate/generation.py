@@ -11,7 +11,7 @@ from sasgate.admission import EnvironmentRules
 from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
 from sasgate.pool import Balancer
-from sasgate.settings import Backend, Inbound, RevocationMode, Route, Settings
+from sasgate.settings import Backend, DeniedSerial, Inbound, RevocationMode, Route, Settings
 from sasgate.tls import server_context
 from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
 from sasgate.upstream_tls import client_context
@@ -93,6 +93,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
     if not faults:
         faults.extend(_same_client_twice(settings, anchors))
         faults.extend(_production_unchecked(settings, anchors))
+        faults.extend(_denying_nobody(settings, anchors))
     if faults:
         raise ConfigError(*faults)
     return Trust(anchors, contexts, servers)
@@ -117,7 +118,8 @@ def _same_client_twice(settings: Settings, anchors: Mapping[str, Anchors]) -> It
             first, second = settings.environments[one], settings.environments[other]
             pairs = set(first.clients) & set(second.clients)
             if issuers and pairs:
-                reason = f"{one} and {other} have the same CA and the same client {pairs.pop()}"
+                client = min(map(str, pairs))
+                reason = f"{one} and {other} have the same CA and the same client {client}"
                 names = " ".join(inbound.environments)
                 yield settings.fault(
                     inbound.name, "environment", names, reason, "give each a listener of its own"
@@ -132,6 +134,18 @@ def _production_unchecked(settings: Settings, anchors: Mapping[str, Anchors]) ->
         if any(ca.sha256 == PRODUCTION.issuer.sha256 for ca in loaded.issuers):
             reason = f"{name} trusts production's CA, whose certificates must be checked"
             yield settings.fault("revocation", "mode", "off", reason, "choose crl-or-ocsp")
+
+
+def _denying_nobody(settings: Settings, anchors: Mapping[str, Anchors]) -> Iterable[Fault]:
+    """Rules that name an issuer whose certificates never get that far: a slip of the pen."""
+    for name, loaded in anchors.items():
+        issuers = {ca.common_name for ca in loaded.issuers}
+        for denial in settings.environments[name].deny:
+            if isinstance(denial, DeniedSerial) and denial.issuer_cn not in issuers:
+                value = f"{denial.issuer_cn}:{denial.serial}"
+                reason = f"denies nobody: no issuer of {name} has this CN"
+                remedy = f"write {' or '.join(sorted(issuers))}"
+                yield settings.fault(f"environment:{name}", "deny", value, reason, remedy)
 
 
 def _context(

@@ -60,11 +60,6 @@ class RequestHead:
             return b"close" not in self.connection
         return b"keep-alive" in self.connection and b"close" not in self.connection
 
-    @property
-    def path(self) -> bytes:
-        """The raw path, as it is forwarded (S43)."""
-        return self.target.partition(b"?")[0]
-
 
 @frozen
 class ResponseHead:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from sasgate import headers
@@ -88,11 +88,12 @@ class InboundSite:
 
     def _judge(self) -> None:
         rules = self._rules()
-        self._verdict = judge(self._presented, self._peer, rules.environments, self._wall())
-        self._journal.decision(_decision(rules.name, self._peer, self._verdict))
-        if self._verdict.outcome is Outcome.ADMITTED and self._verdict.identity is not None:
-            self._identity_lines = identity_lines(self._verdict, self._verdict.identity, self._peer)
+        verdict = judge(self._presented, self._peer, rules.environments, self._wall())
+        if verdict.outcome is Outcome.ADMITTED and verdict.identity is not None:
+            self._identity_lines = identity_lines(verdict, verdict.identity, self._peer)
             self._place.admitted()
+        self._verdict = verdict
+        self._journal.decision(_decision(rules.name, self._peer, verdict))
         # Last: a judgement that raised is none, and is passed again before the next request (S3).
         self._judged_by = rules
 
@@ -289,8 +290,6 @@ def _why(reason: Failure) -> str:
     error = reason.value
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         return "; ".join(str(entry[-1]) for entry in error.args[0]) or "closed by the peer"
-    if reason.check(ConnectionAborted):  # a kind of ConnectionLost
-        return "not finished in time"
     if reason.check(ConnectionDone, ConnectionLost):
         return "the peer left"
     return reason.getErrorMessage()

@@ -6,6 +6,7 @@ listener takes, one connection too many, a PROXY header from a peer that is not 
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -112,10 +113,10 @@ class InboundListener:
         self._tell_if_drained()
         return self._drained
 
-    def abort(self) -> None:
-        """Drop all connections."""
+    def abort(self, reason: str) -> None:
+        """Drop all connections; `reason` is for the journal."""
         for connection in tuple(self.connections):
-            connection.abort()
+            connection.abort(reason)
 
     def left(self, connection: ClientConnection) -> None:
         """Forget a connection that is lost."""
@@ -162,7 +163,7 @@ class Place:
         self._connection = connection
         self._listener.connections.add(connection)
         self._listener.count_stranger(peer, 1)
-        self.stranger(connection.abort)
+        self.stranger(partial(connection.abort, "made room for a newcomer"))
 
     def admitted(self) -> None:
         """Count the client no longer among strangers."""

@@ -89,7 +89,7 @@ class ProxyGate(Protocol):
 
     def abort(self) -> None:
         """Close: the place is needed."""
-        self._end(None)
+        self._end("made room for a newcomer")
 
     def _end(self, reason: str | None) -> None:
         if self._ended:

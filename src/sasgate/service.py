@@ -1,5 +1,6 @@
 """The daemon as a Twisted service: ports, the generation in force, start, drain and stop."""
 
+import errno
 import os
 import resource
 import signal
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -74,19 +75,21 @@ class Gateway(Service):
 
     def _open(self, inbound: Inbound, listen: Listen) -> None:
         door = Door(self._listeners[inbound.name], proxied=listen.proxied)
-        endpoint = serverFromString(self._reactor, with_backlog(listen.endpoint))
         failures: list[Failure] = []
         # Fires at once: every kind of endpoint that a configuration may name opens its port now.
-        maybeDeferred(endpoint.listen, door).addCallbacks(
+        maybeDeferred(self._listen, listen, door).addCallbacks(
             lambda port: self.ports.append((inbound.name, listen, port)), failures.append
         )
         if failures:
-            self._cannot_listen(inbound, listen, failures[0].getErrorMessage())
+            self._cannot_listen(inbound, listen, failures[0])
 
-    def _cannot_listen(self, inbound: Inbound, listen: Listen, reason: str) -> None:
-        fault = self._settings.fault(
-            inbound.name, "listen", listen, reason, "is another server on that port?"
-        )
+    def _listen(self, listen: Listen, door: Door) -> Deferred[IListeningPort]:
+        listening = serverFromString(self._reactor, with_backlog(listen.endpoint)).listen(door)
+        return cast("Deferred[IListeningPort]", listening)
+
+    def _cannot_listen(self, inbound: Inbound, listen: Listen, failure: Failure) -> None:
+        reason, remedy = _why_not_listening(failure)
+        fault = self._settings.fault(inbound.name, "listen", listen, reason, remedy)
         self._log.critical("{fault}", fault=fault)
         print(f"sasgate: {fault}", file=sys.__stderr__, flush=True)
         # Before the reactor runs this leaves twistd cleanly; `reactor.stop()` alone would exit 0.
@@ -133,7 +136,7 @@ class Gateway(Service):
     def _cut(self) -> None:
         self._log.warn("connections are cut: they did not end within the drain time")
         for listener in self._listeners.values():
-            listener.abort()
+            listener.abort("cut at stop")
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, let exchanges under way end, then go."""
@@ -162,6 +165,24 @@ def shown_address(address: IAddress) -> str:
         case UNIXAddress():
             return os.fsdecode(address.name or b"")
     return str(address)
+
+
+def _why_not_listening(failure: Failure) -> tuple[str, str]:
+    """The reason and the way out, for whoever reads it at night."""
+    if failure.check(KeyError, IndexError):
+        return "systemd passed no such socket", "start it by its sasgate.socket, or listen on tcp:"
+    cause = getattr(failure.value, "socketError", failure.value)
+    number = getattr(cause, "errno", None)
+    text = os.strerror(number) if number else failure.getErrorMessage()
+    return f"cannot be opened: {text}", _WAYS_OUT.get(number or 0, "")
+
+
+_WAYS_OUT = {
+    errno.EADDRINUSE: "another server has it: ss -ltnp tells which",
+    errno.EADDRNOTAVAIL: "give interface= an address of this host",
+    errno.EACCES: "let the service bind low ports (CAP_NET_BIND_SERVICE)",
+    errno.ENOENT: "make its folder first",
+}
 
 
 def with_backlog(endpoint: str) -> str:

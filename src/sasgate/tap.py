@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from twisted.application.service import IService
@@ -13,7 +14,7 @@ from sasgate.config import load
 from sasgate.errors import ConfigError
 from sasgate.generation import Trust, load_trust
 from sasgate.service import Gateway
-from sasgate.settings import Settings
+from sasgate.settings import LogFormat, Settings
 
 
 class Options(usage.Options):
@@ -36,14 +37,33 @@ class Options(usage.Options):
                 print(f"sasgate: {fault}", file=sys.stderr)
             # UsageError would print all of twistd's options above the faults.
             raise SystemExit(1) from None
+        if self["settings"].log.format is LogFormat.JSON and not _writes_to_stdout(self.parent):
+            print(
+                "sasgate: [log] format = json goes to standard output: start twistd with --nodaemon"
+                " and without --logfile, --syslog and --logger",
+                file=sys.stderr,
+            )
+            raise SystemExit(1)
+
+
+def _writes_to_stdout(twistd: Mapping[str, object] | None) -> bool:
+    """Whether twistd's own options leave the log to standard output; anything else loses it."""
+    if twistd is None:
+        return True
+    elsewhere = [twistd.get(name) for name in ("logfile", "syslog", "logger")]
+    return bool(twistd.get("nodaemon")) and not any(elsewhere)
 
 
 def _load(path: str) -> tuple[Settings, Trust]:
     settings = load(path)
     missing = not_yet_available(settings)
+    try:
+        trust = load_trust(settings, datetime.now(UTC))
+    except ConfigError as error:
+        raise ConfigError(*missing, *error.faults) from None
     if missing:
         raise ConfigError(*missing)
-    return settings, load_trust(settings, datetime.now(UTC))
+    return settings, trust
 
 
 def makeService(options: Options) -> IService:

@@ -259,15 +259,22 @@ def _is_ca(certificate: x509.Certificate) -> bool:
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _is_of(key: PrivateKey, certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.public_key() == key.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False  # a kind of key that we do not know is not the one in the file
 
 
 def _credential_faults(
     chain: Sequence[x509.Certificate], key: PrivateKey, now: datetime
 ) -> Iterable[tuple[str, str]]:
-    matching = [cert for cert in chain if cert.public_key() == key.public_key()]
+    matching = [cert for cert in chain if _is_of(key, cert)]
     if not matching:
         yield (
             "the key does not belong to the certificate",

@@ -87,14 +87,11 @@ def _environment(environment: Environment, anchors: Anchors) -> Iterator[str]:
         yield "    addresses: any, the filter is off"
     else:
         yield f"    addresses: {_joined(environment.addresses)}"
-    issuers = {ca.common_name for ca in anchors.issuers}
     for denial in environment.deny:
         if isinstance(denial, DeniedFingerprint):
             yield f"    denied SHA-256 {denial.sha256}"
             continue
         yield f"    denied serial {denial.serial} of {denial.issuer_cn}"
-        if denial.issuer_cn not in issuers:
-            yield f"    warning: no issuer is called {denial.issuer_cn}: this denies nobody"
 
 
 def _ca(kind: str, ca: CA) -> Iterator[str]:
