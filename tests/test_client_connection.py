@@ -83,9 +83,12 @@ class TestOrder:
     def test_nor_is_it_while_the_next_of_them_is_served(self) -> None:
         front = Front()
         front.wire.send(GET)
-        front.wire.send(GET * 5000)
-        front.upstream.send(OK)
+        front.wire.send(GET * 20_000)
+        for _ in range(10):
+            front.upstream.send(OK)
+            front.wire.take()
         assert not front.wire.reading
+        assert front.connection.reader.buffered <= 2 * 64 * 1024
 
     def test_and_is_read_again_once_it_is_its_turn(self) -> None:
         front = Front()
