@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from attrs import evolve
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -107,7 +108,7 @@ class InboundSite:
         if self._verdict.outcome is not Outcome.ADMITTED:
             return refusal(self._verdict, is_check=path == rules.check_path)
         if head.method in {b"CONNECT", b"TRACE"}:
-            return self.failure(405, "a method that is not for a gateway")
+            return evolve(self.failure(405, "a method that is not for a gateway"), allow=_PASSED_ON)
         if target is None:
             return self.failure(400, "the request's target and its Host do not agree")
         if path == rules.check_path:
@@ -127,7 +128,7 @@ class InboundSite:
 
     def _check(self, rules: ListenerRules, head: RequestHead) -> Plan | Deferred[Plan]:
         if head.method not in {b"GET", b"HEAD"}:
-            return self.failure(405, "only GET and HEAD for the check")
+            return evolve(self.failure(405, "only GET and HEAD for the check"), allow=b"GET, HEAD")
         routes = rules.routes.get(self._verdict.environment or "", ())
         return Deferred.fromCoroutine(self._look(tuple(route.balancer for route in routes)))
 
@@ -265,6 +266,7 @@ def _named(identity: Identity) -> dict[str, str]:
     }
 
 
+_PASSED_ON = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _DROPPED = frozenset({Kind.GATEWAY})
 

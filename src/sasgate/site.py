@@ -19,7 +19,8 @@ from sasgate.pool import Balancer
 class Reply:
     """An answer of the gateway's own; `close` ends the connection after it.
 
-    `reason` is for the journal alone: the body tells no more than a client has to know (S46).
+    `allow` names the methods that a 405 has to name (RFC 9110, 15.5.6). `reason` is for the
+    journal alone: the body tells no more than a client has to know (S46).
     """
 
     status: int
@@ -27,6 +28,7 @@ class Reply:
     content_type: bytes = b"application/json"
     close: bool = False
     reason: str = ""
+    allow: bytes = b""
 
 
 @frozen
