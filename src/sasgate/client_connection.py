@@ -299,8 +299,7 @@ class ClientConnection(Protocol):
     def _lose(self) -> None:
         """Close in order: what was written leaves first, and the peer may still be sending."""
         self._state = _State.CLOSING
-        # Who is behind has still to read; all others have but to close.
-        self.deadline = self.now() + (self.limits.body_idle if self._full else _LINGER)
+        self.deadline = self.now() + _LINGER
         self._resume()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
