@@ -159,7 +159,9 @@ def test_s41_connect_opens_no_tunnel(lab: Lab, port: int, backend: RawBackend) -
     inner = b"GET /through HTTP/1.1\r\nHost: gateway.example\r\n\r\n"
     with Caller(lab, port).wire() as wire:
         head = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target)
-        assert wire.ask(head).status == 405
+        answer = wire.ask(head)
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
         assert wire.ask(inner).status == 200
     (seen,) = backend.requests
     assert seen.values("X-SSL-Client-Verify") == ["SUCCESS"]
