@@ -43,9 +43,9 @@ def answer(lab: Lab, port: int, source: str, client: str = "recette") -> int:
         return raw(stream, METADATA)[0]
 
 
-def served(lab: Lab, port: int, source: str) -> TLSStream:
+def served(lab: Lab, port: int, source: str, client: str = "recette") -> TLSStream:
     """A connection that stays open after an answer."""
-    stream = TLSStream(dial(port, source), pem_context(lab, lab.path_of("recette")), "localhost")
+    stream = TLSStream(dial(port, source), pem_context(lab, lab.path_of(client)), "localhost")
     stream.sendall(METADATA.replace(b"Connection: close\r\n", b""))
     assert stream.recv(12) == b"HTTP/1.1 200"
     return stream
@@ -178,22 +178,31 @@ class TestCaps:
             """The ends of the last ones have not been seen yet."""
         assert answer(lab, door.port(), source) == 200
 
-    def test_all_together_have_a_cap_too(
-        self, lab: Lab, backend: BackendProcess, tmp_path: Path
-    ) -> None:
-        """Over all listeners; of those who have a place, strangers lose it to whoever comes."""
-        limits = "[limits]\nconnections = 4\n"
-        ini = write_ini(lab, tmp_path, backend.url, append=limits)
-        with GatewayProcess(ini) as process, ExitStack() as held:
-            for _ in range(2):
-                held.enter_context(served(lab, process.port(), "127.0.0.1"))
-                stranger = dial(process.port("inbound:production"), "127.0.0.1")
-                held.enter_context(TLSStream(stranger, pem_context(lab, None), "localhost"))
-            for _ in range(2):
-                held.enter_context(served(lab, process.port(), "127.0.0.1"))
-            assert turned_away(lab, process.port(), "127.0.0.1")
-            assert turned_away(lab, process.port("inbound:production"), "127.0.0.1")
-            process.wait_for(r"\(too many connections\)")
+    def test_all_together_have_a_cap_too(self, lab: Lab, crowded: GatewayProcess) -> None:
+        """Over all listeners; whoever was admitted keeps its place."""
+        with ExitStack() as held:
+            for _ in range(3):
+                held.enter_context(served(lab, crowded.port(), "127.0.0.1"))
+            production = crowded.port("inbound:production")
+            held.enter_context(served(lab, production, "127.0.0.1", "production"))
+            assert turned_away(lab, crowded.port(), "127.0.0.1")
+            assert turned_away(lab, production, "127.0.0.1")
+            crowded.wait_for(r"\(too many connections\)")
+
+    def test_the_oldest_stranger_makes_room(self, lab: Lab, crowded: GatewayProcess) -> None:
+        """Mute peers from many addresses would keep everybody else out."""
+        with ExitStack() as held:
+            mute = [held.enter_context(dial(crowded.port(), "127.0.0.1")) for _ in range(4)]
+            assert answer(lab, crowded.port(), "127.0.0.1") == 200
+            assert everything(mute[0]) == b""
+
+
+@pytest.fixture
+def crowded(lab: Lab, backend: BackendProcess, tmp_path: Path) -> Iterator[GatewayProcess]:
+    """A gateway for four connections."""
+    ini = write_ini(lab, tmp_path, backend.url, append="[limits]\nconnections = 4\n")
+    with GatewayProcess(ini) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
