@@ -6,9 +6,11 @@ import json
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPMessage, HTTPResponse
+from itertools import count
 from typing import Any, cast
 
 from attrs import evolve, frozen
@@ -160,6 +162,14 @@ def request(method: str, target: str, *fields: str, body: bytes = b"") -> bytes:
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def attempts() -> Iterator[int]:
+    """Numbers to try with until what has to come has come; fails after a long time."""
+    end = time.monotonic() + PATIENCE
+    for number in count():
+        yield number
+        assert time.monotonic() < end, f"not within {PATIENCE} s"
 
 
 def connected(port: int, source: str = "127.0.0.1") -> socket.socket:

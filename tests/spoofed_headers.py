@@ -17,6 +17,9 @@ SET = tuple(
 NEVER_SET = (
     *("Client-Cert-Chain", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix"),
     *("Forwarded", "X-Real-IP", "X-SSL-Client-Fingerprint", "X-Original-URL", "X-Rewrite-URL"),
+    *("X-Forwarded", "SSL-Client-CN", "X-Client-Cert", "X-Client-IP", "X-TLS-Client-CN"),
+    *("X-ARR-ClientCert", "X-SAS-Anything", "Remote-User", "X-Remote-User"),
+    *("True-Client-IP", "CF-Connecting-IP"),
 )
 
 

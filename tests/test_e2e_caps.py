@@ -11,7 +11,7 @@ import pytest
 
 from gateways import gateway, resident
 from raw_backend import RawBackend
-from raw_client import Caller, closed, connected, request
+from raw_client import Caller, attempts, closed, connected, request
 from sasgate.lab.pki import Lab
 from sasgate.settings import Limits
 
@@ -124,10 +124,30 @@ class TestNumbers:
                 process.wait_for("too many connections")
                 assert {wire.ask(request("GET", "/")).status for wire in wires} == {200}
                 wires[0].close()
-                while True:  # the gateway has to notice first
+                for _ in attempts():  # the gateway has to notice first
                     with contextlib.suppress(OSError):
                         assert caller.get("/").status == 200
                         break
+
+    def test_s49_where_all_places_are_taken_the_stranger_that_came_first_makes_room(
+        self, lab: Lab, backend: RawBackend, tmp_path: Path
+    ) -> None:
+        with (
+            gateway(
+                lab,
+                tmp_path,
+                {"backend": backend.url},
+                addresses="127.0.0.0/8",
+                limits={"connections": 10},
+            ) as process,
+            ExitStack() as open_ones,
+        ):
+            sources = [f"127.0.0.{number}" for number in range(2, 12)]
+            mute = [open_ones.enter_context(connected(process.port(), each)) for each in sources]
+            with Caller(lab, process.port()).wire() as wire:
+                assert wire.ask(request("GET", "/")).status == 200
+                assert closed(mute[0])
+                assert select.select(mute[1:], [], [], 0)[0] == []
 
     def test_s49_another_address_is_closed_before_the_handshake(
         self, lab: Lab, backend: RawBackend, tmp_path: Path

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -88,21 +89,34 @@ class TestTruth:
         assert "mine" not in first + second
         process.wait_for(second[0])
 
-    def test_two_clients_in_turn_never_share_a_connection_to_the_backend(
+    def test_two_clients_in_turn_on_one_connection_to_the_backend(
         self, lab: Lab, process: GatewayProcess, backend: RawBackend
     ) -> None:
-        wanted = []
-        with (
-            Caller(lab, process.port(), "recette").wire() as recette,
-            Caller(lab, process.port(), "preproduction").wire() as preproduction,
-        ):
+        names = ("recette", "other-organization")
+        with ExitStack() as wires:
+            opened = [
+                wires.enter_context(Caller(lab, process.port(), each).wire()) for each in names
+            ]
             for _ in range(3):
-                for wire, preset in ((recette, RECETTE), (preproduction, PREPRODUCTION)):
+                for wire in opened:
                     wire.ask(request("GET", "/a"))
-                    wanted.append([preset.client_cn])
-        assert [seen.values("X-SSL-Client-CN") for seen in backend.requests] == wanted
-        # S45: what a backend leaves on a connection reaches no other environment's caller.
-        assert len({seen.connection for seen in backend.requests}) == 2
+        serials = [f"{lab.clients[name].certificate.serial_number:X}" for name in names]
+        told = [seen.values("X-SSL-Client-Serial") for seen in backend.requests]
+        assert told == [[serial] for serial in serials] * 3
+        assert len({seen.connection for seen in backend.requests}) == 1
+
+    def test_two_environments_share_no_connection(
+        self, lab: Lab, process: GatewayProcess, backend: RawBackend
+    ) -> None:
+        used: dict[str, set[int]] = {}
+        for preset in (RECETTE, PREPRODUCTION) * 3:
+            assert Caller(lab, process.port(), preset.name).get("/a").status == 200
+            seen = backend.requests[-1]
+            assert seen.values("X-SSL-Client-CN") == [preset.client_cn]
+            assert seen.values("X-SAS-Environment") == [f"lab-{preset.name}"]
+            used.setdefault(preset.name, set()).add(seen.connection)
+        assert [len(each) for each in used.values()] == [1, 1]
+        assert not set.intersection(*used.values())
 
 
 class TestSpoofed:

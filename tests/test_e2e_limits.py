@@ -13,7 +13,7 @@ import pytest
 from gateways import gateway
 from processes import GatewayProcess
 from raw_backend import Peer, RawBackend, echo
-from raw_client import PATIENCE, Caller, closed, connected, request
+from raw_client import PATIENCE, Caller, attempts, closed, connected, request
 from sasgate.lab.pki import Lab
 from sasgate.settings import Limits
 
@@ -157,10 +157,10 @@ class TestTimes:
 
     def test_a_busy_connection_ends_in_order(self, caller: Caller) -> None:
         with caller.wire() as wire:
-            answers = 1
-            while wire.ask(request("GET", "/")).headers["Connection"] != "close":
-                answers += 1
-            assert answers > 1
+            for number in attempts():  # noqa: B007 - looked at below
+                if wire.ask(request("GET", "/")).headers["Connection"] == "close":
+                    break
+            assert number > 0
             assert wire.rest() == b""
 
 

@@ -206,6 +206,29 @@ class TestBytesNobodyAskedFor:
             assert wire.ask(request("GET", "/same-client")).body == b"/same-client"
         assert backend.accepted == 2
 
+    @pytest.mark.parametrize("method", ["HEAD", "GET"])
+    def test_s45_as_a_late_body_where_none_may_be(
+        self, caller: Caller, backend: RawBackend, method: str
+    ) -> None:
+        """Nothing tells such a body from an answer to the next request: so there is none."""
+        answered = threading.Event()
+        head = b"HTTP/1.1 200 OK" if method == "HEAD" else b"HTTP/1.1 304 Not Modified"
+
+        def script(peer: Peer) -> None:
+            peer.request()
+            peer.send(head + b"\r\nContent-Length: %d\r\n\r\n" % len(EVIL))
+            assert answered.wait(PATIENCE)
+            peer.send(EVIL)
+            peer.ended()
+
+        backend.follows(first_then_echo(script))
+        with caller.wire() as wire:
+            assert wire.ask(request(method, "/"), method).body == b""
+            wire.send(request("GET", "/same-client"))
+            answered.set()
+            assert wire.answer().body == b"/same-client"
+        assert backend.accepted == 2
+
     def test_s45_later_on_a_kept_connection(self, caller: Caller, backend: RawBackend) -> None:
         answered = threading.Event()
         left = threading.Event()
