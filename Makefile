@@ -2,11 +2,13 @@
 #   make demo [KEEP=1]            the gateway, the platform's calls, a table of what came
 #   make test [PYTEST_ARGS=...]   every test
 #   make lint                     ruff and mypy
+#   make fuzz [COUNT=100000]      damaged requests, lists and OCSP answers, so many of each
 #   make clean                    back to a fresh clone
 # PYTHON=python3.12 takes another interpreter (3.11 or newer).
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+COUNT ?= 100000
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PROGRAMS := nginx haproxy openssl curl
@@ -14,7 +16,7 @@ PROGRAMS := nginx haproxy openssl curl
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint clean programs FORCE
+.PHONY: demo test lint fuzz clean programs FORCE
 .DELETE_ON_ERROR:
 
 demo: .make/installed
@@ -27,6 +29,11 @@ lint: .make/linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: .make/installed
+	$(BIN)/python tests/fuzz_http.py --count $(COUNT)
+	$(BIN)/python tests/fuzz_crl.py --count $(COUNT)
+	$(BIN)/python tests/fuzz_ocsp.py --count $(COUNT)
 
 clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
