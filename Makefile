@@ -33,7 +33,7 @@ lint: .make/linters
 fuzz: .make/installed
 	$(BIN)/python tests/fuzz_http.py --count $(COUNT)
 	$(BIN)/python tests/fuzz_crl.py --count $(COUNT)
-	$(BIN)/python tests/fuzz_ocsp.py --count $(COUNT)
+	$(BIN)/python -m tests.fuzz_ocsp --count $(COUNT)
 
 clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
