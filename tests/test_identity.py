@@ -192,10 +192,14 @@ class TestParsePair:
             "OU=4997,CN=sas",
             "CN=sas+OU=4997",
             "CN=\\73as,OU=4997",
+            "CN=sas, OU=4997",
         ],
     )
     def test_cn_and_ou_in_any_order(self, text: str) -> None:
         assert parse_pair(text) == NamePair("sas", "4997")
+
+    def test_a_space_after_an_escaped_comma_belongs_to_the_name(self) -> None:
+        assert parse_pair("CN=sas\\, ans,OU=4997") == NamePair("sas, ans", "4997")
 
     @given(WRITABLE, WRITABLE)
     def test_whatever_rfc_4514_can_write_is_read_back(self, cn: str, ou: str) -> None:

@@ -116,7 +116,8 @@ def parse_pair(text: str) -> NamePair:
     Raises:
         ValueError: not an RFC 4514 name, or not exactly one CN and one OU.
     """
-    name = x509.Name.from_rfc4514_string(text)
+    # The journal shows a space after the comma, and whoever copies from it means the same.
+    name = x509.Name.from_rfc4514_string(_SPACES_AFTER_COMMA.sub(",", text))
     cns, ous = _values(name, NameOID.COMMON_NAME), _values(name, NameOID.ORGANIZATIONAL_UNIT_NAME)
     if len(cns) != 1 or len(ous) != 1 or len(list(name)) != 2:
         raise ValueError("exactly one CN and one OU are needed, and nothing else is compared")
@@ -142,6 +143,7 @@ def _escape(text: str) -> str:
     )
 
 
+_SPACES_AFTER_COMMA = re.compile(r"(?<!\\), +")
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
