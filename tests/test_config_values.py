@@ -116,7 +116,7 @@ def test_name_pair(text: str, cn: str, ou: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["CN=a", "OU=1", "CN=a,OU=1,OU=2", "CN=a,CN=b,OU=1", "CN=a,OU=1,O=x", "CN=a;OU=1", "CN=a,, OU=1",
+    ["CN=a", "OU=1", "CN=a,OU=1,OU=2", "CN=a,CN=b,OU=1", "CN=a,OU=1,O=x", "CN=a;OU=1", "CN=a,,OU=1",
      "CN=,OU=1", "a,1", "", "/CN=a/OU=1"],
 )  # fmt: skip
 def test_no_name_pair(text: str) -> None:
