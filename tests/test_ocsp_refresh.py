@@ -52,6 +52,14 @@ class RefreshTests(CacheCase):
         assert len(self.cache) == 0
         assert self.timers() == 0
 
+    def test_what_is_not_used_any_more_is_kept_until_it_lapses(self) -> None:
+        self.known()
+        self.clock.advance(DUE)
+        self.reply(LONG)
+        self.clock.advance(HOUR - 1)
+        assert self.at_once()
+        assert len(self.questions) == 2
+
     def test_what_a_live_connection_may_rest_on_is_in_use(self) -> None:
         self.cache = self.make(OCSPOptions(recent=6 * HOUR))
         self.known()
@@ -131,6 +139,41 @@ class RefreshTests(CacheCase):
             self.clock.advance(CAP)
         assert len(self.cache) == 0
         assert self.timers() == 0
+
+    def test_a_question_by_one_who_waits_is_refresh_enough(self) -> None:
+        """Here the clock on the wall was set forward, so that what is held has lapsed (S60)."""
+        self.known(BRIEF)
+        self.jump = timedelta(hours=3)
+        word = self.waiting()
+        self.clock.advance(DUE)
+        assert len(self.questions) == 2
+        self.reply()
+        assert isinstance(self.said(word), Answer)
+        assert self.timers() == 1
+
+    def test_a_question_by_one_who_waits_puts_the_refresh_off(self) -> None:
+        self.known(BRIEF)
+        self.jump = timedelta(hours=3)
+        self.waiting()
+        self.reply()
+        assert self.timers() == 1
+
+    def test_a_refresh_waits_until_a_dead_responder_may_be_asked(self) -> None:
+        self.known()
+        self.clock.advance(DUE - FLOOR / 2)
+        self.waiting(self.another())
+        self.refuse(Problem.UNREACHABLE)
+        self.clock.advance(FLOOR / 2)
+        assert len(self.questions) == 2
+        self.clock.advance(FLOOR / 2)
+        assert len(self.questions) == 4
+
+    def test_an_older_answer_replaces_what_is_not_revoked(self) -> None:
+        """Of several responders behind one name, one may lag behind the other."""
+        self.known()
+        self.clock.advance(DUE)
+        self.reply(Saying(this_update=timedelta(hours=-2), next_update=timedelta(hours=2)))
+        assert self.at_once().this_update == self.wall() - timedelta(hours=2)
 
     def test_one_who_asks_during_a_refresh_of_what_has_lapsed_joins_it(self) -> None:
         self.known()
