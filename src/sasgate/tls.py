@@ -12,12 +12,16 @@ from typing import Any
 from attrs import define, field
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
+from twisted.logger import Logger
 
 from sasgate.admission import ChainFault, Presented
 from sasgate.identity import Identity
 from sasgate.settings import TLSVersion
+from sasgate.stapling import Staple
 from sasgate.trust import CA, Credential
 
+
+_log = Logger()
 
 # OpenSSL's SSL_MODE_NO_AUTO_CHAIN and SSL_MODE_RELEASE_BUFFERS: no chain is built from the
 # clients' CAs for our own certificate, and an idle connection keeps 45 KiB instead of 74.
@@ -66,8 +70,11 @@ def server_context(
     clients: Sequence[CA],
     tls: Sequence[TLSVersion],
     ciphers: str,
+    staple: Staple | None = None,
 ) -> SSL.Context:
     """Build the context of one listener; `clients` are roots and pinned issuers together.
+
+    What `staple` holds at the time of a handshake is sent along with the certificate.
 
     The CertificateRequest names all of them: a Java client that holds a leaf alone sends it only
     when its issuer is named. No session is ever resumed (S12) and none renegotiated (S17).
@@ -84,6 +91,8 @@ def server_context(
     context.set_mode(_MODES)
     context.set_cipher_list(ciphers.encode("ascii"))
     _present(context, credential)
+    if staple is not None:
+        context.set_ocsp_server_callback(_stapled, staple)
     store = context.get_cert_store()
     assert store is not None  # a new context always has one  # noqa: S101
     for ca in clients:
@@ -135,6 +144,16 @@ def refuse(
     """The verify callback of every context: a connection that has none of its own fails."""
     del connection, certificate, errno, depth, ok
     return False
+
+
+def _stapled(connection: SSL.Connection, staple: Staple | None) -> bytes:
+    """What goes with our certificate; an exception here would end the handshake."""
+    del connection
+    try:
+        return b"" if staple is None else staple.answer
+    except Exception:
+        _log.failure("nothing is stapled: the answer cannot be had")
+        return b""
 
 
 def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:

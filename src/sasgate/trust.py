@@ -28,7 +28,7 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 _LARGEST_FILE = 1024 * 1024
 # Twisted sends no more than 32 KiB of a handshake at once and forgets the rest, on which both
 # sides wait for ever; the other messages of the flight need a few of them.
-_LARGEST_CHAIN = 24 * 1024
+LARGEST_CHAIN = 24 * 1024
 
 
 @frozen
@@ -291,9 +291,9 @@ def _credential_faults(
                 "put each certificate before the CA that signed it",
             )
     size = sum(len(each.public_bytes(serialization.Encoding.DER)) for each in chain)
-    if size > _LARGEST_CHAIN:
+    if size > LARGEST_CHAIN:
         yield (
-            f"the chain has {size} bytes, more than the {_LARGEST_CHAIN} that can be sent at once",
+            f"the chain has {size} bytes, more than the {LARGEST_CHAIN} that can be sent at once",
             "leave out what clients do not need, or have it issued for fewer names",
         )
     leaf = chain[0]
