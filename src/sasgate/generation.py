@@ -12,6 +12,7 @@ from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
 from sasgate.pool import Balancer
 from sasgate.settings import Backend, DeniedSerial, Inbound, RevocationMode, Route, Settings
+from sasgate.stapling import Question, Staple
 from sasgate.tls import server_context
 from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
 from sasgate.upstream_tls import client_context
@@ -61,12 +62,14 @@ class Generation:
 class Trust:
     """What was loaded from disk for one configuration, checked.
 
-    `contexts` by listener, `servers` for the backends that are reached by TLS.
+    `contexts` by listener, `servers` for the backends that are reached by TLS. `staples` are those
+    of the contexts whose certificate names an OCSP responder, for a `Stapler` to follow.
     """
 
     anchors: Mapping[str, Anchors]
     contexts: Mapping[str, SSL.Context]
     servers: Mapping[Backend, SSL.Context]
+    staples: tuple[Staple, ...]
 
 
 def load_trust(settings: Settings, now: datetime) -> Trust:
@@ -79,6 +82,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
     anchors: dict[str, Anchors] = {}
     contexts: dict[str, SSL.Context] = {}
     servers: dict[Backend, SSL.Context] = {}
+    staples: list[Staple] = []
     for environment in settings.environments:
         try:
             anchors[environment] = load_anchors(settings, environment)
@@ -86,7 +90,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
             faults.extend(error.faults)
     for inbound in settings.inbounds:
         try:
-            contexts[inbound.name] = _context(settings, inbound, anchors, now)
+            contexts[inbound.name] = _context(settings, inbound, anchors, staples, now)
             servers.update(_server_contexts(settings, inbound))
         except ConfigError as error:
             faults.extend(error.faults)
@@ -96,7 +100,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
         faults.extend(_denying_nobody(settings, anchors))
     if faults:
         raise ConfigError(*faults)
-    return Trust(anchors, contexts, servers)
+    return Trust(anchors, contexts, servers, tuple(staples))
 
 
 def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
@@ -149,9 +153,16 @@ def _denying_nobody(settings: Settings, anchors: Mapping[str, Anchors]) -> Itera
 
 
 def _context(
-    settings: Settings, inbound: Inbound, anchors: Mapping[str, Anchors], now: datetime
+    settings: Settings,
+    inbound: Inbound,
+    anchors: Mapping[str, Anchors],
+    staples: list[Staple],
+    now: datetime,
 ) -> SSL.Context:
+    """The context of a listener; its staple, where it has one, joins `staples`."""
     credential = load_credential(settings, inbound.name, inbound.certificate, inbound.key, now)
+    question = Question.of(credential.chain)
+    staple = None if question is None else Staple(question)
     clients = {
         ca.der: ca
         for environment in inbound.environments
@@ -159,12 +170,17 @@ def _context(
         for ca in anchors[environment].all
     }
     try:
-        return server_context(credential, tuple(clients.values()), inbound.tls, inbound.ciphers)
+        context = server_context(
+            credential, tuple(clients.values()), inbound.tls, inbound.ciphers, staple
+        )
     except SSL.Error as error:
         reason = f"OpenSSL refuses it with its key: {error}"
         raise ConfigError(
             settings.fault(inbound.name, "certificate", inbound.certificate, reason)
         ) from error
+    if staple is not None:
+        staples.append(staple)
+    return context
 
 
 def _listener_rules(

@@ -24,7 +24,9 @@ from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listener import Door, InboundListener
 from sasgate.log_format import observer
+from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.settings import Inbound, Listen, LogFormat, Settings
+from sasgate.stapling import Stapler
 from sasgate.surroundings import Surroundings
 from sasgate.upstreams import Upstreams
 
@@ -56,6 +58,9 @@ class Gateway(Service):
             name: InboundListener(rules, self._surroundings)
             for name, rules in self.generation.listeners.items()
         }
+        self._staples = trust.staples
+        client = OCSPClient(reactor, settings.limits, settings.revocation.proxy)
+        self._stapler = Stapler(reactor, _wall_clock, client.ask)
         # A list, since two listeners may both name port 0, which the system then chooses.
         self.ports: list[tuple[str, Listen, IListeningPort]] = []
         self._previous_hangup: Any = signal.SIG_DFL
@@ -100,6 +105,7 @@ class Gateway(Service):
         super().startService()
         _allow_descriptors(2 * self._settings.limits.connections, self._log)
         self._deadlines.start()
+        self._stapler.follow(self._staples)
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         for name, listen, port in self.ports:
             where = shown_address(port.getHost())
@@ -127,6 +133,7 @@ class Gateway(Service):
         await DeferredList(drained)
         if cutting.active():
             cutting.cancel()
+        self._stapler.stop()
         self._upstreams.keep_only(())
         self._deadlines.stop()
         self._surroundings.journal.close()
