@@ -1,15 +1,15 @@
-"""The connection of one OCSP question: counted, never decoded, and closed in the end.
+"""The connection of one call for a list or an OCSP answer: counted, not decoded, closed in the end.
 
 Agent bounds neither what it takes from the wire nor how long it keeps a connection whose answer
 is not wanted any more.
 """
 
+from enum import Enum
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import (
-    IConsumer,
     IProtocol,
     IProtocolFactory,
     ISSLTransport,
@@ -23,18 +23,44 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from sasgate.revocation.ocsp_words import AnswerRefused, Problem
+
+class Trouble(Enum):
+    """Why a call brought nothing; the value is for people.
+
+    Each side that calls has all of these names among problems of its own.
+    """
+
+    UNREACHABLE = "the server cannot be reached"
+    NAME_NOT_FOUND = "the server's name cannot be resolved"
+    TOO_LATE = "no answer in time"
+    HTTP_STATUS = "an HTTP status other than 200"
+    TOO_LARGE = "the answer is too large"
+    CUT_SHORT = "the answer was cut short"
+    NOT_AN_ANSWER = "not an answer in HTTP"
+
+
+class CallFailed(Exception):
+    """A call brought nothing; `kind` says why, `detail` what was found."""
+
+    def __init__(self, kind: Enum, detail: str = "") -> None:
+        super().__init__(f"{kind.value}: {detail}" if detail else kind.value)
+        self.kind = kind
+        self.detail = detail
 
 
 @implementer(IStreamClientEndpoint, IAgentEndpointFactory)
 class Line:
-    """An endpoint for one connection, which takes at most `most` bytes from the wire."""
+    """An endpoint for one connection, which takes at most `most` bytes from the wire.
+
+    That is for the head of an answer, until `allow` takes more.
+    """
 
     endpoint: IStreamClientEndpoint
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken = 0
+        self._cut = False
         self._wire: _Wire | None = None
 
     def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
@@ -54,33 +80,38 @@ class Line:
     def takes(self, data: bytes) -> bool:
         """Count bytes from the wire; whether they may still be taken."""
         self._taken += len(data)
-        return self._taken <= self._most
+        self._cut = self._cut or self._taken > self._most
+        return not self._cut
+
+    def allow(self, more: int) -> None:
+        """Take so many bytes more."""
+        self._most += more
 
     def check(self) -> None:
-        """Raise AnswerRefused if the line was cut: what came before it may look complete."""
-        if self._taken > self._most:
+        """Raise CallFailed if the line was cut: what came before it may look complete."""
+        if self._cut:
             raise self._too_large()
 
-    def _too_large(self) -> AnswerRefused:
-        return AnswerRefused(Problem.TOO_LARGE, f"more than {self._most} bytes on the wire")
+    def _too_large(self) -> CallFailed:
+        return CallFailed(Trouble.TOO_LARGE, f"more than {self._most} bytes on the wire")
 
     def hang_up(self) -> None:
         """Close the connection, at once where the exchange did not come to its end."""
         if self._wire is not None:
             self._wire.hang_up()
 
-    def refusal(self, error: Exception) -> AnswerRefused:
-        """The same failure, in the words of OCSP."""
-        if self._taken > self._most:
+    def failure(self, error: Exception) -> CallFailed:
+        """The same failure, in our words."""
+        if self._cut:
             return self._too_large()
         if isinstance(error, DNSLookupError):
-            return AnswerRefused(Problem.NAME_NOT_FOUND, str(error))
+            return CallFailed(Trouble.NAME_NOT_FOUND, str(error))
         reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
         detail = "; ".join(_text(reason) for reason in reasons)
         if self._wire is not None and any(reason.check(ConnectionClosed) for reason in reasons):
-            return AnswerRefused(Problem.CUT_SHORT, detail)
-        kind = Problem.NOT_AN_ANSWER if self._taken else Problem.UNREACHABLE
-        return AnswerRefused(kind, detail)
+            return CallFailed(Trouble.CUT_SHORT, detail)
+        kind = Trouble.NOT_AN_ANSWER if self._taken else Trouble.UNREACHABLE
+        return CallFailed(kind, detail)
 
 
 class _Wires(WrappingFactory[Any]):
@@ -150,31 +181,8 @@ class Unencoded:
 def _unencoded(response: IResponse) -> IResponse:
     codings = response.headers.getRawHeaders("Content-Encoding", [])
     if any(coding.strip().lower() != "identity" for coding in codings):
-        raise AnswerRefused(Problem.NOT_AN_ANSWER, f"Content-Encoding {', '.join(codings)}")
+        raise CallFailed(Trouble.NOT_AN_ANSWER, f"Content-Encoding {', '.join(codings)}")
     return response
-
-
-@implementer(IBodyProducer)
-class Question:
-    """A body that is written at once; treq's own takes turns of the global reactor."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.length = len(body)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write it; named by Twisted."""
-        consumer.write(self._body)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """There is nothing left to pause; named by Twisted."""
-
-    def resumeProducing(self) -> None:
-        """There is nothing left to resume; named by Twisted."""
-
-    def stopProducing(self) -> None:
-        """There is nothing left to stop; named by Twisted."""
 
 
 def _text(reason: Failure) -> str:
