@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from sasgate.lab import trees
 from sasgate.lab.authority import Authority, Credential
@@ -18,18 +18,35 @@ from sasgate.lab.trees import LEAF_KEY, OTHER_LEAF_KEY, Keys, platform_name
 
 @frozen
 class Own:
-    """A certificate that the lab's gateway or platform presents, and what is particular to it."""
+    """A certificate that the lab's gateway or platform presents, and what is particular to it.
+
+    `names_responder` adds the address of the lab's OCSP responder, which certificates of IGC Santé
+    have anyway.
+    """
 
     says: str
     template: Template = field(repr=False)
     issuer: str = trees.PUBLIC
     key: str = OTHER_LEAF_KEY
+    names_responder: bool = False
 
     def credential(
         self, authorities: Mapping[str, Authority], keys: Keys, now: datetime
     ) -> Credential:
         """The certificate, signed at `now`."""
-        return authorities[self.issuer].issue(self.template, keys[self.key], now=now)
+        template, site = self.template, authorities[trees.ORG_TEST].publication
+        if self.names_responder and site is not None:
+            template = naming_responder(template, site.ocsp_url)
+        return authorities[self.issuer].issue(template, keys[self.key], now=now)
+
+
+def naming_responder(template: Template, url: str) -> Template:
+    """The same with the address of an OCSP responder in it."""
+    where = x509.UniformResourceIdentifier(url)
+    access = x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)]
+    )
+    return evolve(template, extra=(*template.extra, x509.Extension(access.oid, False, access)))
 
 
 _HERE: tuple[x509.GeneralName, ...] = (
@@ -68,6 +85,7 @@ SERVERS: Mapping[str, Own] = MappingProxyType(
             "the right names, for clients only",
             _server(*_HERE, usage=ExtendedKeyUsageOID.CLIENT_AUTH),
         ),
+        "stapling": Own("good, and names an OCSP responder", _server(*_HERE), names_responder=True),
     }
 )
 
