@@ -21,6 +21,8 @@ from sasgate.journal import Access, Decision
 from sasgate.lab.pki import Lab
 from sasgate.listener import Door, InboundListener
 from sasgate.pool import Pool
+from sasgate.revocation.checks import Checks
+from sasgate.revocation.disengagement import Disengagements
 from sasgate.settings import Backend, Limits
 from sasgate.surroundings import Surroundings
 from strict_http import Read, read_strictly
@@ -94,15 +96,21 @@ class MemoryGateway:
         deadlines = Deadlines(self.clock)
         deadlines.start()
         self.servers = Servers(deadlines, self.clock)
+        state = folder / "disengagement.json"
+        self.outages = Disengagements(self.clock, self.wall, state, None, lambda: None)
         self.surroundings = Surroundings(
             reactor=self.clock,
-            wall=lambda: self.now + timedelta(seconds=self.clock.seconds()),
+            wall=self.wall,
             journal=self.journal,  # type: ignore[arg-type]
             deadlines=deadlines,
             limits=evolve(Limits(), **limits),
+            checks=Checks(self.wall, self.outages),
         )
         self.listener = InboundListener(self.rules(changes), self.surroundings)
         self.door = Door(self.listener, proxied=proxied)
+
+    def wall(self) -> datetime:
+        return self.now + timedelta(seconds=self.clock.seconds())
 
     def generation(self, changes: dict[str, str] | None = None) -> Generation:
         settings = load(write_ini(self.lab, self.folder, changes=changes))

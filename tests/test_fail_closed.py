@@ -4,6 +4,7 @@ from typing import Any
 from unittest.mock import patch
 
 import sasgate.inbound
+import sasgate.judgement
 import sasgate.listener
 import sasgate.tls
 from calling import CHECK, SLOT, TLS_1_2, TLS_1_3, answered
@@ -100,7 +101,7 @@ class ExceptionTests(GatewayWithin):
         await self.refused()
 
     async def test_in_the_judgement(self) -> None:
-        self.patch(sasgate.inbound, "judge", fail)
+        self.patch(sasgate.judgement, "judge", fail)
         await self.refused()
 
     async def test_in_writing_the_journal(self) -> None:
@@ -136,7 +137,7 @@ class ExceptionTests(GatewayWithin):
         gateway = await self.start()
         with patch.object(HandshakeRecord, "step", fail):
             assert isinstance(await self.call(SLOT), NoResponse)
-        with patch.object(sasgate.inbound, "judge", fail):
+        with patch.object(sasgate.judgement, "judge", fail):
             assert isinstance(await self.call(SLOT), NoResponse)
         assert answered(await self.call(SLOT)).status == 200
         await gateway.stopService()

@@ -11,10 +11,18 @@ from sasgate.admission import EnvironmentRules
 from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
 from sasgate.pool import Balancer
+from sasgate.revocation.checks import RevocationRules
+from sasgate.revocation.ocsp_responder import Responder
 from sasgate.settings import Backend, DeniedSerial, Inbound, RevocationMode, Route, Settings
 from sasgate.stapling import Question, Staple
 from sasgate.tls import server_context
-from sasgate.trust import Anchors, UnusableFile, load_anchors, load_credential
+from sasgate.trust import (
+    Anchors,
+    UnusableFile,
+    load_anchors,
+    load_credential,
+    read_certificates,
+)
 from sasgate.upstream_tls import client_context
 from sasgate.upstreams import Upstreams
 
@@ -33,11 +41,15 @@ class TargetRoute:
 
 @frozen
 class ListenerRules:
-    """What is in force on one inbound listener; `routes` by environment, longest prefix first."""
+    """What is in force on one inbound listener.
+
+    `revocation` and `routes` are by environment; of routes the longest prefix comes first.
+    """
 
     name: str
     environments: tuple[EnvironmentRules, ...]
     context: SSL.Context
+    revocation: Mapping[str, RevocationRules]
     routes: Mapping[str, tuple[TargetRoute, ...]]
     check_path: bytes
     settings: Inbound
@@ -62,13 +74,15 @@ class Generation:
 class Trust:
     """What was loaded from disk for one configuration, checked.
 
-    `contexts` by listener, `servers` for the backends that are reached by TLS. `staples` are those
-    of the contexts whose certificate names an OCSP responder, for a `Stapler` to follow.
+    `contexts` by listener, `servers` for the backends that are reached by TLS, `responders` by
+    environment (None where it names none). `staples` are those of the contexts whose certificate
+    names an OCSP responder, for a `Stapler` to follow.
     """
 
     anchors: Mapping[str, Anchors]
     contexts: Mapping[str, SSL.Context]
     servers: Mapping[Backend, SSL.Context]
+    responders: Mapping[str, Responder | None]
     staples: tuple[Staple, ...]
 
 
@@ -83,7 +97,12 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
     contexts: dict[str, SSL.Context] = {}
     servers: dict[Backend, SSL.Context] = {}
     staples: list[Staple] = []
+    responders: dict[str, Responder | None] = {}
     for environment in settings.environments:
+        try:
+            responders[environment] = _responder(settings, environment)
+        except ConfigError as error:
+            faults.extend(error.faults)
         try:
             anchors[environment] = load_anchors(settings, environment)
         except ConfigError as error:
@@ -100,7 +119,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
         faults.extend(_denying_nobody(settings, anchors))
     if faults:
         raise ConfigError(*faults)
-    return Trust(anchors, contexts, servers, tuple(staples))
+    return Trust(anchors, contexts, servers, responders, tuple(staples))
 
 
 def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
@@ -197,6 +216,10 @@ def _listener_rules(
             for environment in inbound.environments
         ),
         context=trust.contexts[inbound.name],
+        revocation={
+            environment: RevocationRules(settings.revocation.mode, trust.responders[environment])
+            for environment in inbound.environments
+        },
         routes=routes,
         check_path=f"{inbound.base_path}/check".encode("ascii"),
         settings=inbound,
@@ -227,6 +250,21 @@ def _environment_rules(settings: Settings, name: str, anchors: Anchors) -> Envir
         addresses=environment.addresses,
         deny=environment.deny,
     )
+
+
+def _responder(settings: Settings, name: str) -> Responder | None:
+    environment = settings.environments[name]
+    if environment.ocsp is None:
+        return None
+    try:
+        signers = [each for path in environment.ocsp_signers for each in read_certificates(path)]
+    except UnusableFile as error:
+        raise ConfigError(
+            settings.fault(
+                f"environment:{name}", "ocsp_signers", error.path, error.reason, error.remedy
+            )
+        ) from error
+    return Responder(environment.ocsp, tuple(signers))
 
 
 def _server_contexts(settings: Settings, inbound: Inbound) -> Mapping[Backend, SSL.Context]:

@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import evolve
 from OpenSSL import SSL
@@ -18,13 +18,14 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from sasgate import headers
-from sasgate.admission import Outcome, Presented, Verdict, Verify, judge
-from sasgate.generation import ListenerRules
+from sasgate.admission import Outcome, Verdict, Verify
+from sasgate.generation import ListenerRules, TargetRoute
 from sasgate.headers import Kind
 from sasgate.health import Health
 from sasgate.http1 import RequestHead, is_host
 from sasgate.identity import Identity, printable_value
 from sasgate.journal import Access, Decision
+from sasgate.judgement import Judgement, Seat
 from sasgate.pool import Balancer
 from sasgate.settings import Address
 from sasgate.site import Exchanged, Forward, Plan, Reply
@@ -34,16 +35,6 @@ from sasgate.tls import HandshakeRecord, presented
 
 # A name is cut at so many characters in an answer: a certificate may hold 64 KiB of it (S39).
 _LONGEST_CN = 256
-
-
-class Seat(Protocol):
-    """A client's place among the connections of its listener."""
-
-    def admitted(self) -> None:
-        """Learn that the client is a stranger no longer."""
-
-    def gone(self) -> None:
-        """Learn that the connection is lost."""
 
 
 class InboundSite:
@@ -69,17 +60,17 @@ class InboundSite:
         self._journal = surroundings.journal
         self._health = health
         self._place = place
-        self._judged_by: ListenerRules | None = None
-        self._verdict = Verdict(Outcome.UNAUTHORIZED, Verify.NONE, "no handshake was finished")
-        self._presented = Presented(None)
+        self._judgement = Judgement(rules, peer, surroundings, place)
+        self._admitted = False
+        self._lines_of: Verdict | None = None
+        self._lines = b""
         self.handshake = HandshakeRecord()
-        self._identity_lines = b""
 
     def handshake_completed(self, transport: Any) -> float:
         """Judge the client; its connection ends with its certificate at the latest."""
-        self._presented = presented(transport.getHandle(), self.handshake)
-        self._judge()
-        identity = self._verdict.identity
+        self._judgement.begin(presented(transport.getHandle(), self.handshake))
+        self._identity_lines()  # so that a name that cannot be worded ends the handshake
+        identity = self._judgement.verdict.identity
         longest = self._limits.connection_age
         if identity is None:
             return longest
@@ -87,33 +78,33 @@ class InboundSite:
         # Whose certificate has ended already is still to be told so.
         return min(longest, left) if left > 0 else longest
 
-    def _judge(self) -> None:
-        rules = self._rules()
-        verdict = judge(self._presented, self._peer, rules.environments, self._wall())
-        if verdict.outcome is Outcome.ADMITTED and verdict.identity is not None:
-            self._identity_lines = identity_lines(verdict, verdict.identity, self._peer)
-            self._place.admitted()
-        self._verdict = verdict
-        self._journal.decision(_decision(rules.name, self._peer, verdict))
-        # Last: a judgement that raised is none, and is passed again before the next request (S3).
-        self._judged_by = rules
-
     def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
-        """Refuse, answer `/check`, or name the backends of the request's route."""
-        rules = self._rules()
-        if rules is not self._judged_by:
-            self._judge()
+        """Refuse, answer `/check`, or name the backends of the request's route.
+
+        Where OCSP has to answer first, that is waited for here, and nowhere else.
+        """
+        waiting = self._judgement.current()
+        if waiting is None:
+            return self._planned(self._rules(), head, request_id)
+        plan: Deferred[Plan] = waiting.addCallback(lambda _: self.direct(head, request_id))
+        return plan
+
+    def _planned(
+        self, rules: ListenerRules, head: RequestHead, request_id: str
+    ) -> Plan | Deferred[Plan]:
         host, target = origin_form(head)
         path = b"" if target is None else target.partition(b"?")[0]
-        if self._verdict.outcome is not Outcome.ADMITTED:
-            return refusal(self._verdict, is_check=path == rules.check_path)
+        verdict = self._judgement.verdict
+        self._admitted = verdict.outcome is Outcome.ADMITTED
+        if not self._admitted:
+            return refusal(verdict, is_check=path == rules.check_path)
         if head.method in {b"CONNECT", b"TRACE"}:
             return evolve(self.failure(405, "a method that is not for a gateway"), allow=_PASSED_ON)
         if target is None:
             return self.failure(400, "the request's target and its Host do not agree")
         if path == rules.check_path:
-            return self._check(rules, head)
-        environment = self._verdict.environment or ""
+            return self._check(rules.routes.get(verdict.environment or "", ()), head)
+        environment = verdict.environment or ""
         balancer = rules.route(environment, b"/" if target == b"*" else path)
         if balancer is None:
             return self.failure(404, "no route for this path")
@@ -121,15 +112,22 @@ class InboundSite:
             balancer=balancer,
             target=target,
             host=host or balancer.pools[0].authority.encode("ascii"),
-            extra=self._identity_lines + _request_lines(host, request_id),
+            extra=self._identity_lines() + _request_lines(host, request_id),
             drop=_DROPPED,
             answer_within=self._limits.answer,
         )
 
-    def _check(self, rules: ListenerRules, head: RequestHead) -> Plan | Deferred[Plan]:
+    def _identity_lines(self) -> bytes:
+        verdict = self._judgement.verdict
+        admitted = verdict.outcome is Outcome.ADMITTED
+        if admitted and verdict is not self._lines_of and verdict.identity is not None:
+            self._lines = identity_lines(verdict, verdict.identity, self._peer)
+            self._lines_of = verdict
+        return self._lines
+
+    def _check(self, routes: tuple[TargetRoute, ...], head: RequestHead) -> Plan | Deferred[Plan]:
         if head.method not in {b"GET", b"HEAD"}:
             return evolve(self.failure(405, "only GET and HEAD for the check"), allow=b"GET, HEAD")
-        routes = rules.routes.get(self._verdict.environment or "", ())
         return Deferred.fromCoroutine(self._look(tuple(route.balancer for route in routes)))
 
     async def _look(self, balancers: tuple[Balancer, ...]) -> Plan:
@@ -148,13 +146,13 @@ class InboundSite:
         A refused one has its decision, of which identical ones are told together: a scanner must
         not be worth a line a request.
         """
-        if self._verdict.outcome is not Outcome.ADMITTED:
+        if not self._admitted:
             return
         answered = exchange.answered or exchange.ended
         self._journal.access(
             Access(
                 listener=self._rules().name,
-                environment=self._verdict.environment,
+                environment=self._judgement.verdict.environment,
                 peer=str(self._peer),
                 request_id=exchange.request_id,
                 method=exchange.method.decode("ascii"),
@@ -172,6 +170,7 @@ class InboundSite:
     def closed(self, reason: Failure, *, handshaken: bool) -> None:
         """Give the client's place free; a handshake that failed is a decision too."""
         self._place.gone()
+        self._judgement.closed()
         if not handshaken:
             self._journal.decision(
                 Decision(
@@ -240,30 +239,6 @@ def identity_lines(verdict: Verdict, identity: Identity, peer: Address) -> bytes
 def _request_lines(host: bytes | None, request_id: str) -> bytes:
     line = b"%b: %b\r\n" % (headers.REQUEST_ID, request_id.encode("ascii"))
     return line if host is None else line + b"%b: %b\r\n" % (headers.FORWARDED_HOST, host)
-
-
-def _decision(listener: str, peer: Address, verdict: Verdict) -> Decision:
-    identity = verdict.identity
-    named = {} if identity is None else _named(identity)
-    return Decision(
-        listener=listener,
-        environment=verdict.environment,
-        peer=str(peer),
-        outcome=verdict.outcome.value,
-        verify=verdict.verify.value,
-        detail=verdict.detail,
-        **named,
-    )
-
-
-def _named(identity: Identity) -> dict[str, str]:
-    return {
-        "cn": identity.cn,
-        "ou": identity.ou,
-        "serial": identity.serial,
-        "issuer": identity.issuer,
-        "sha256": identity.sha256,
-    }
 
 
 _PASSED_ON = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -172,6 +172,11 @@ class Place:
             self._stranger = False
             self._listener.count_stranger(self._peer, -1)
 
+    def cut(self, reason: str) -> None:
+        """Drop the connection at once; `reason` is for the journal."""
+        if self._connection is not None:
+            self._connection.abort(reason)
+
     def gone(self) -> None:
         """Give the place free; called once, when the connection is lost."""
         self.admitted()

@@ -24,6 +24,7 @@ from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listener import Door, InboundListener
 from sasgate.log_format import observer
+from sasgate.oversight import Oversight
 from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.settings import Inbound, Listen, LogFormat, Settings
 from sasgate.stapling import Stapler
@@ -46,12 +47,14 @@ class Gateway(Service):
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
         self._upstreams = Upstreams(reactor, self._deadlines, settings.limits)
+        self._oversight = Oversight(reactor, _wall_clock, settings, trust.anchors)
         self._surroundings = Surroundings(
             reactor=reactor,
             wall=_wall_clock,
             journal=Journal(settings.log, reactor),
             deadlines=self._deadlines,
             limits=settings.limits,
+            checks=self._oversight.checks,
         )
         self.generation: Generation = build(settings, trust, self._upstreams)
         self._listeners = {

@@ -8,12 +8,13 @@ from attrs import define, field
 
 from sasgate.deadlines import Deadlines
 from sasgate.journal import Journal
+from sasgate.revocation.checks import Checks
 from sasgate.settings import Limits
 
 
 @define
 class Surroundings:
-    """Clocks, journal, time limits; `connections` counts those of all listeners.
+    """Clocks, journal, time limits, revocation; `connections` counts those of all listeners.
 
     `strangers` are those of them whose client is not admitted, oldest first, by what ends each.
 
@@ -25,5 +26,6 @@ class Surroundings:
     journal: Journal
     deadlines: Deadlines
     limits: Limits
+    checks: Checks
     connections: int = 0
     strangers: dict[object, Callable[[], None]] = field(factory=dict)

@@ -29,14 +29,14 @@ class Subject:
 
 @frozen
 class Word:
-    """What the lists say; `until` is when time alone will change it, None where it won't.
+    """What the lists say.
 
-    `number` is the CRLNumber of the list that decided, None without one.
+    `next_update` is that of the list that a word of good or expired rests on: what time alone
+    will change, or has changed.
     """
 
     word: ListWord
-    until: datetime | None = None
-    number: int | None = None
+    next_update: datetime | None = None
 
 
 _ABSENT = Word(ListWord.ABSENT)
@@ -70,16 +70,15 @@ class Lists:
         covering = []
         for each in self.by_issuer.get(subject.issuer, ()):
             if subject.serial in each.serials:
-                return Word(ListWord.REVOKED, None, each.facts.number)
+                return Word(ListWord.REVOKED)
             if each.facts.scope.covers(ca=subject.ca, points=subject.points):
                 covering.append(each.facts)
         if not covering:
             return _ABSENT
         latest = max(covering, key=lambda facts: facts.next_update)
-        if latest.expired(now):
-            return Word(ListWord.EXPIRED, None, latest.number)
-        return Word(ListWord.GOOD, latest.next_update, latest.number)
+        word = ListWord.EXPIRED if latest.expired(now) else ListWord.GOOD
+        return Word(word, latest.next_update)
 
-    def lists(self, subject: Subject, serial: int) -> bool:
-        """Whether any list of a certificate's issuer revokes another of its serials."""
-        return any(serial in each.serials for each in self.by_issuer.get(subject.issuer, ()))
+    def revokes(self, issuer: str, serial: int) -> bool:
+        """Whether any list of a CA, by its SHA-256, has this serial."""
+        return any(serial in each.serials for each in self.by_issuer.get(issuer, ()))

@@ -96,6 +96,11 @@ class OCSPCache:
             self._question(entry)
         return waiter
 
+    def held(self, leaf: Identity, responder: Responder) -> Answer | None:
+        """The answer that is held, while it holds; nobody is asked."""
+        entry = self._entries.get((leaf.sha256, responder))
+        return None if entry is None else entry.fresh(self._clock.seconds(), self._wall())
+
     def close(self) -> None:
         """End all questions and timers; whoever waits, and whoever comes, gets no answer."""
         self._closed = True

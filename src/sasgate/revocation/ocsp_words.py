@@ -20,6 +20,7 @@ class CertStatus(Enum):
 class Problem(Enum):
     """Why there is no usable answer; the value is for people, the name for journal and metrics."""
 
+    NO_RESPONDER = "no responder is configured"
     UNREACHABLE = "the responder cannot be reached"
     NAME_NOT_FOUND = "the responder's name cannot be resolved"
     TOO_LATE = "no answer in time"

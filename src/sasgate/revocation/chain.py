@@ -1,0 +1,62 @@
+"""A verified chain as revocation looks at it: whose lists speak of which of its certificates."""
+
+import hashlib
+from functools import lru_cache
+from itertools import pairwise
+
+from attrs import field, frozen
+from cryptography import x509
+
+from sasgate.revocation.lists import Subject
+from sasgate.revocation.scope import distribution_points
+
+
+@frozen
+class Chain:
+    """The leaf, and the CAs between it and the root, whose word is not asked for.
+
+    `issuer` is the CA that signed the leaf; `sha256` is the leaf's own.
+    """
+
+    leaf: Subject
+    cas: tuple[Subject, ...]
+    sha256: str
+    issuer: x509.Certificate = field(repr=False)
+
+    @classmethod
+    def read(cls, chain: tuple[bytes, ...]) -> "Chain":
+        """The chain in DER, leaf first, root last.
+
+        Raises:
+            ValueError: it has no issuer, or one of its certificates cannot be read.
+        """
+        if len(chain) < 2:
+            raise ValueError("a chain without an issuer")
+        leaf = x509.load_der_x509_certificate(chain[0])
+        return cls(
+            _subject(leaf, fingerprint(chain[1]), ca=False),
+            tuple(_ca(certificate, issuer) for certificate, issuer in pairwise(chain[1:])),
+            hashlib.sha256(chain[0]).hexdigest(),
+            _certificate(chain[1]),
+        )
+
+
+# CAs are few and the same in every chain; what a stranger sends is never looked at here.
+@lru_cache(maxsize=32)
+def fingerprint(der: bytes) -> str:
+    """The SHA-256 of a certificate, lower-case hexadecimal."""
+    return hashlib.sha256(der).hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _certificate(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)
+
+
+@lru_cache(maxsize=32)
+def _ca(der: bytes, issuer: bytes) -> Subject:
+    return _subject(_certificate(der), fingerprint(issuer), ca=True)
+
+
+def _subject(certificate: x509.Certificate, issuer: str, *, ca: bool) -> Subject:
+    return Subject(issuer, certificate.serial_number, ca, distribution_points(certificate))

@@ -1,0 +1,154 @@
+"""What the gateway asks about revocation, in one live object: lists, OCSP and débrayage.
+
+A check is answered at once, but where OCSP has to be asked first. `version` counts what may change
+an answer: whoever keeps one compares it, so that a connection judged while a list was being loaded
+is judged by that list too (S15).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sasgate.identity import Identity
+from sasgate.revocation.chain import Chain
+from sasgate.revocation.lists import Lists
+from sasgate.revocation.live import Registry
+from sasgate.revocation.ocsp_cache import OCSPCache
+from sasgate.revocation.ocsp_responder import Responder
+from sasgate.revocation.ocsp_words import Answer, CertStatus, NoAnswer, Problem, Word
+from sasgate.revocation.policy import Disengagement, ListWord, Ruling, Status
+from sasgate.revocation.ruling import Checked, Known
+from sasgate.settings import RevocationMode
+
+
+@frozen
+class RevocationRules:
+    """What one environment asks for; `responder` None where it names no OCSP responder."""
+
+    mode: RevocationMode
+    responder: Responder | None
+
+
+class Outages(Protocol):
+    """Débrayage, as far as checks take part in it; CAs by their SHA-256."""
+
+    def word(self, issuer: str, now: datetime) -> tuple[Disengagement, datetime | None]:
+        """Whether checks of a CA's certificates are disengaged, and until when."""
+
+    def unknown(self, issuer: str, since: datetime) -> None:
+        """Take note of when the status of a CA's certificates became unknown."""
+
+    def known(self, issuer: str) -> None:
+        """Learn that the status of a CA's certificates is known again."""
+
+    def admitted(self, issuer: str) -> None:
+        """Count an admission that only débrayage allowed."""
+
+
+# The client itself left, or the gateway stops: this says nothing of the responder.
+_NO_OUTAGE = frozenset({Problem.GIVEN_UP, Problem.CLOSED})
+_NOT_CHECKED = Checked(Ruling(Status.GOOD, "revocation is not checked"))
+
+
+class Checks:
+    """Answers on certificates; live connections are cut when theirs turns revoked."""
+
+    _log = Logger("sasgate.revocation")
+
+    def __init__(
+        self, wall: Callable[[], datetime], outages: Outages, cache: OCSPCache | None = None
+    ) -> None:
+        self.lists = Lists()
+        self.version = 0
+        self.live = Registry()
+        self._wall = wall
+        self._outages = outages
+        self._cache = cache
+
+    def check(
+        self, rules: RevocationRules, chain: Chain, leaf: Identity
+    ) -> Checked | Deferred[Checked]:
+        """The word on a chain whose client was found to be one of ours; never a failure.
+
+        A Deferred where OCSP has to be asked; cancelling it lets the question go on for others.
+        """
+        if rules.mode is RevocationMode.OFF:
+            return _NOT_CHECKED
+        checked = self._rule(rules.mode, chain, self._revoked_lately(rules, leaf))
+        if checked.ruling.status is not Status.OPEN:
+            return checked
+        word = self._ask(rules, chain, leaf)
+        if isinstance(word, Deferred):
+            return word.addCallback(lambda said: self._rule(rules.mode, chain, said))
+        return self._rule(rules.mode, chain, word)
+
+    def _ask(self, rules: RevocationRules, chain: Chain, leaf: Identity) -> Word | Deferred[Word]:
+        if self._cache is None or rules.responder is None:
+            return NoAnswer(Problem.NO_RESPONDER)
+        return self._cache.status(leaf, chain.issuer, rules.responder)
+
+    def _revoked_lately(self, rules: RevocationRules, leaf: Identity) -> Answer | None:
+        """What OCSP revoked counts in every mode that asks it, before the list says so too."""
+        if self._cache is None or rules.responder is None or rules.mode is RevocationMode.CRL:
+            return None
+        held = self._cache.held(leaf, rules.responder)
+        return held if held is not None and held.status is CertStatus.REVOKED else None
+
+    def _rule(self, mode: RevocationMode, chain: Chain, word: Word | None) -> Checked:
+        now = self._wall()
+        known = Known.gather(mode, chain, self.lists, word, now)
+        ruling = known.ruling()
+        if isinstance(word, NoAnswer) and word.kind in _NO_OUTAGE:
+            return Checked(ruling)
+        if ruling.status is Status.UNKNOWN:
+            return self._unknown(known, chain.leaf.issuer, ruling, now)
+        if ruling.status is Status.GOOD and known.cured():
+            self._outages.known(chain.leaf.issuer)
+        return Checked(ruling, known.relied_on_until())
+
+    def _unknown(self, known: Known, issuer: str, ruling: Ruling, now: datetime) -> Checked:
+        self._outages.unknown(issuer, known.unknown_since(now))
+        disengagement, until = self._outages.word(issuer, now)
+        disengaged = known.ruling(disengagement)
+        if not disengaged.disengaged:
+            return Checked(ruling)
+        self._outages.admitted(issuer)
+        return Checked(disengaged, until)
+
+    def changed(self) -> None:
+        """Have every answer asked for anew before it is relied on again."""
+        self.version += 1
+
+    def lists_changed(self, lists: Lists) -> None:
+        """Put other lists in force; connections of certificates that they revoke are cut."""
+        self.lists = lists
+        self.changed()
+        now = self._wall()
+        for chain in self.live.chains:
+            subjects = (chain.leaf, *chain.cas)
+            if any(lists.word(each, now).word is ListWord.REVOKED for each in subjects):
+                self._cut(chain, "a list that has come revokes it")
+
+    def answer_revoked(self, leaf: Identity, answer: Answer) -> None:
+        """Cut the connections of a certificate that OCSP has just revoked."""
+        del answer
+        self.changed()
+        for chain in self.live.chains:
+            if chain.sha256 == leaf.sha256:
+                self._cut(chain, "revoked by OCSP")
+
+    def rules_changed(self) -> None:
+        """Judge all live connections by rules that a reload has changed."""
+        for connection in self.live:
+            connection.review()
+
+    def _cut(self, chain: Chain, reason: str) -> None:
+        for connection in self.live.resting_on(chain.leaf):
+            try:
+                connection.cut(reason)
+            except Exception:
+                self._log.failure("a connection of a revoked certificate could not be cut")
