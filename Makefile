@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 COUNT ?= 100000
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx haproxy openssl curl
+PROGRAMS := nginx apache2 haproxy openssl curl
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
