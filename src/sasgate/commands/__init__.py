@@ -19,6 +19,14 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "sasgate.commands.check:check",
             "Say whether a configuration is right, and the rules in force.",
         ),
+        "disengage": (
+            "sasgate.commands.disengage:disengage",
+            "Admit clients whose revocation status cannot be known, for a time.",
+        ),
+        "engage": (
+            "sasgate.commands.disengage:engage",
+            "End what `sasgate disengage` began.",
+        ),
         "fetch-ca": (
             "sasgate.commands.fetch_ca:fetch_ca",
             "Download ANS's CAs; nothing but the pinned certificates is kept.",
