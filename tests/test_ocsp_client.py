@@ -2,53 +2,30 @@
 
 import gzip
 from collections.abc import Awaitable
-from typing import Any
 
 import pytest
-from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.trial.unittest import TestCase
-from zope.interface import implementer
 
 from loopback import closed_port
-from ocsp_talk import Server, SimulatedTime, Talk, saying
 from sasgate.lab.pki import Lab
 from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.revocation.ocsp_words import AnswerRefused, Problem
 from sasgate.settings import Limits
+from web_talk import Server, Talk, TalkCase, chunked, http, saying
 
 
 SIZE = 64 * 1024
 BODY = b"0\x03\n\x01\x03"
 
 
-def http(body: bytes, status: str = "200 OK", *fields: str) -> bytes:
-    head = [f"HTTP/1.1 {status}", "Content-Type: application/ocsp-response", *fields]
-    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-def chunked(body: bytes) -> bytes:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
-
-
-class ClientCase(TestCase):
-    timeout = 30.0
-
+class ClientCase(TalkCase):
     def setUp(self) -> None:
-        self.time = SimulatedTime()
+        super().setUp()
         self.client = self.make()
 
     def make(self, proxy: str | None = None) -> OCSPClient:
         return OCSPClient(self.time, Limits(), proxy)
-
-    def serve(self, talk: Talk, wrap: Any = None) -> Server:
-        server = Server(talk, wrap)
-        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
-        return server
 
     def ask(self, server: Server, path: str = "/ocsp") -> Deferred[bytes]:
         return self.client.ask(f"http://ocsp.lab.invalid:{server.port}{path}", b"question")
@@ -304,22 +281,13 @@ class TLSTests(ClientCase):
         self.lab = lab
         monkeypatch.setenv("SSL_CERT_FILE", str(lab.public_root))
 
-    def secure(self, talk: Talk) -> Server:
-        certificate, key = self.lab.server_paths()
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.use_certificate_chain_file(str(certificate))
-        context.use_privatekey_file(str(key))
-
-        connections = _Connections(context)
-        return self.serve(talk, lambda factory: TLSMemoryBIOFactory(connections, False, factory))
-
     async def test_the_right_server(self) -> None:
-        server = self.secure(saying(http(BODY)))
+        server = self.secure(self.lab, saying(http(BODY)))
         assert await self.client.ask(f"https://localhost:{server.port}/", b"question") == BODY
         await server.all_lost()
 
     async def test_s32_a_server_of_another_name(self) -> None:
-        server = self.secure(saying(http(BODY)))
+        server = self.secure(self.lab, saying(http(BODY)))
         url = f"https://ocsp.lab.invalid:{server.port}/"
         error = await self.refusal(self.client.ask(url, b"question"))
         assert error.kind is Problem.UNREACHABLE
@@ -333,12 +301,3 @@ class TLSTests(ClientCase):
         server.talkers[0].send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         error = await self.refusal(asking)
         assert error.kind is Problem.UNREACHABLE
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-class _Connections:
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
-
-    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        return SSL.Connection(self._context, None)

@@ -1,22 +1,28 @@
-"""A responder's side of one connection after another, byte by byte, on 127.0.0.1."""
+"""A web server's side of one connection after another, byte by byte, on 127.0.0.1."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IHostnameResolver,
+    IOpenSSLServerConnectionCreator,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 from zope.interface import implementer
+
+from sasgate.lab.pki import Lab
 
 
 Talk = Callable[["Talker"], None]
@@ -32,6 +38,18 @@ def saying(*pieces: bytes, close: bool = False) -> Talk:
             talker.transport.loseConnection()
 
     return talk
+
+
+def http(body: bytes, status: str = "200 OK", *fields: str) -> bytes:
+    """An answer with its length."""
+    head = [f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+def chunked(body: bytes) -> bytes:
+    """An answer in one chunk."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
 
 
 class Talker(Protocol):
@@ -117,6 +135,38 @@ class Server:
             if not talker.over:
                 talker.transport.abortConnection()
         await self.all_lost()
+
+
+class TalkCase(TestCase):
+    """Servers that are stopped when the test is over, and time that only the test moves."""
+
+    timeout = 30.0
+
+    def setUp(self) -> None:
+        self.time = SimulatedTime()
+
+    def serve(self, talk: Talk, wrap: Callable[[Any], Any] | None = None) -> Server:
+        server = Server(talk, wrap)
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
+        return server
+
+    def secure(self, lab: Lab, talk: Talk) -> Server:
+        """A server by https://, with the lab's certificate for `localhost`."""
+        certificate, key = lab.server_paths()
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+        connections = _Connections(context)
+        return self.serve(talk, lambda factory: TLSMemoryBIOFactory(connections, False, factory))
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class _Connections:
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
 
 
 @implementer(IReactorTime, IReactorTCP, IReactorPluggableNameResolver)
