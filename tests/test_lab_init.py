@@ -26,7 +26,7 @@ def run(*arguments: str) -> Result:
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab) -> Path:
     """A lab by the command, but with the session's keys: making them is tested once, below."""
-    monkeypatch.setattr(Lab, "create", lambda directory: copy_of(lab, directory))
+    monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
     result = run(str(tmp_path / "new"), "--port", "7001", "--backend", "http://127.0.0.1:7003")
     assert result.exit_code == 0, result.output
     return tmp_path / "new"
@@ -130,7 +130,7 @@ def test_the_command_makes_a_whole_lab_and_says_what_to_run_next(tmp_path: Path)
 def test_an_empty_folder_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
 ) -> None:
-    monkeypatch.setattr(Lab, "create", lambda directory: copy_of(lab, directory))
+    monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
     assert run(str(tmp_path)).exit_code == 0
 
 

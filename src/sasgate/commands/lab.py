@@ -1,14 +1,18 @@
 """`sasgate lab`: IGC Santé in small, to try the gateway with."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
+from sasgate.commands import lab_publication
 from sasgate.config.backends import backend_from
-from sasgate.config.values import Rejected
+from sasgate.config.values import Rejected, http_url
 from sasgate.lab.catalogue import CATALOGUE
-from sasgate.lab.configuration import FILE, Ports, configuration
+from sasgate.lab.configuration import FILE, PUBLISHER_PORT, Ports, configuration
 from sasgate.lab.pki import MARK, Lab
+from sasgate.lab.profile import BASE_URL
+from sasgate.lab.switchboard import FILE as SWITCHES
 
 
 def _checked_backend(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -19,9 +23,23 @@ def _checked_backend(_: click.Context, __: click.Parameter, text: str) -> str:
     return text
 
 
+def _checked_publisher(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return http_url(text).rstrip("/")
+    except Rejected as error:
+        raise click.BadParameter(f"{text} {error.reason}; {error.remedy}".rstrip("; ")) from error
+
+
 @click.group()
 def lab() -> None:
     """Make and use a lab: CAs, clients and a configuration, none of it genuine."""
+
+
+lab.add_command(lab_publication.serve)
+lab.add_command(lab_publication.set_)
+lab.add_command(lab_publication.show)
 
 
 @lab.command()
@@ -40,17 +58,25 @@ def lab() -> None:
     show_default=True,
     help="The editor's server, http:// on the loopback.",
 )
+@click.option(
+    "--publisher",
+    metavar="URL",
+    callback=_checked_publisher,
+    help="Check revocation against lists and OCSP published there: "
+    f"http://127.0.0.1:{PUBLISHER_PORT} for sasgate lab serve.  [default: no revocation]",
+)
 @click.option("--force", is_flag=True, help="Write over an existing lab.")
-def init(directory: Path, port: int, backend: str, *, force: bool) -> None:
+def init(directory: Path, port: int, backend: str, publisher: str | None, *, force: bool) -> None:
     """Create CAs, certificates and sasgate.ini in DIRECTORY."""
     _refuse_what_is_not_ours(directory, force=force)
     ports = Ports(port, port + 1 if port else 0)
     try:
-        made = Lab.create(directory)
-        (directory / FILE).write_text(configuration(ports, backend), "utf-8")
+        made = Lab.create(directory, base_url=publisher or BASE_URL)
+        (directory / FILE).write_text(configuration(ports, backend, publisher), "utf-8")
+        (directory / SWITCHES).unlink(missing_ok=True)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-    click.echo(_report(made))
+    click.echo(_report(made, publisher))
 
 
 def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
@@ -69,12 +95,22 @@ def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
         )
 
 
-def _report(made: Lab) -> str:
+def _report(made: Lab, publisher: str | None) -> str:
     directory = made.directory
+    ini = directory / FILE
+    gateway = f"twistd --nodaemon --pidfile= sasgate -c {ini}"
     return f"""\
 {directory}/ca        IGC Santé's six CAs, none of them genuine
 {directory}/clients   {len(CATALOGUE)} clients; recette, preproduction and production are good
 {directory}/editor    the editor's own certificates, for calls to SAS
-{directory / FILE}
+{ini}
 
-Next: twistd --nodaemon --pidfile= sasgate -c {directory / FILE}"""
+Next: {_publishing(directory, publisher)}{gateway}"""
+
+
+def _publishing(directory: Path, publisher: str | None) -> str:
+    if publisher is None:
+        return ""
+    port = urlsplit(publisher).port or 80
+    option = "" if port == PUBLISHER_PORT else f" --port {port}"
+    return f"sasgate lab serve {directory}{option}\nthen: "

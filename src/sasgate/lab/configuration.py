@@ -4,9 +4,11 @@ from attrs import frozen
 
 from sasgate.environments import PREPRODUCTION, PRODUCTION, RECETTE, Preset
 from sasgate.lab import trees
+from sasgate.lab.profile import Publication
 
 
 FILE = "sasgate.ini"
+PUBLISHER_PORT = 8089
 
 _TEXT = """\
 # Written by `sasgate lab init`: a gateway whose only friends are the lab's own certificates.
@@ -30,8 +32,15 @@ key = server.key
 backend = {backend}
 
 [revocation]
+"""
+_UNPUBLISHED = """\
 # The lab runs without revocation: nobody publishes lists of its CAs.
 mode = off
+"""
+_PUBLISHED = """\
+# Lists and answers come from `sasgate lab serve`; the lists are asked for every minute.
+mode = crl-or-ocsp
+refresh = 1m
 """
 
 _ENVIRONMENT = """
@@ -40,6 +49,10 @@ roots = ca/{root}.cer
 issuers = ca/{issuer}.cer
 clients = CN={cn},OU={ou}
 addresses = 127.0.0.1 ::1
+"""
+_SOURCES = """\
+crl = {root.crl_url} {issuer.crl_url}
+ocsp = {issuer.ocsp_url}
 """
 
 
@@ -51,13 +64,18 @@ class Ports:
     production: int = 8444
 
 
-def configuration(ports: Ports, backend: str) -> str:
-    """The whole ini file; `backend` is a URL such as `http://127.0.0.1:8080`."""
+def configuration(ports: Ports, backend: str, publisher: str | None = None) -> str:
+    """The whole ini file; `backend` is a URL such as `http://127.0.0.1:8080`.
+
+    `publisher` is the URL where `sasgate lab serve` publishes, without which there is no
+    revocation.
+    """
     head = _TEXT.format(
         listen=_endpoint(ports.test), listen_production=_endpoint(ports.production), backend=backend
     )
+    head += _UNPUBLISHED if publisher is None else _PUBLISHED
     return head + "".join(
-        _environment(preset, root, issuer)
+        _environment(preset, root, issuer, publisher)
         for preset, root, issuer in (
             (RECETTE, trees.ROOT_TEST, trees.ORG_TEST),
             (PREPRODUCTION, trees.ROOT_TEST, trees.ORG_TEST),
@@ -70,11 +88,16 @@ def _endpoint(port: int) -> str:
     return f"tcp:{port}:interface=127.0.0.1"
 
 
-def _environment(preset: Preset, root: str, issuer: str) -> str:
-    return _ENVIRONMENT.format(
+def _environment(preset: Preset, root: str, issuer: str, publisher: str | None) -> str:
+    text = _ENVIRONMENT.format(
         name=preset.name,
         root=root,
         issuer=issuer,
         cn=preset.client_cn,
         ou=preset.client_ou,
+    )
+    if publisher is None:
+        return text
+    return text + _SOURCES.format(
+        root=Publication(publisher, root), issuer=Publication(publisher, issuer)
     )

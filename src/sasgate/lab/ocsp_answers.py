@@ -71,13 +71,24 @@ class Signatory:
     def answer(
         self, leaf: x509.Certificate, issuer: x509.Certificate, saying: Saying, now: datetime
     ) -> bytes:
-        """What a responder sends, DER."""
-        revoked = now + saying.revoked if saying.status is REVOKED else None
-        following = None if saying.next_update is None else now + saying.next_update
+        """What a responder sends about a certificate, DER."""
         builder = ocsp.OCSPResponseBuilder().add_response(
-            leaf, issuer, saying.id_hash, saying.status, now + saying.this_update, following,
-            revoked, saying.reason,
-        )  # fmt: skip
+            leaf, issuer, saying.id_hash, *_said(saying, now)
+        )
+        return self._signed(builder, saying)
+
+    def reply(self, question: ocsp.OCSPRequest, saying: Saying, now: datetime) -> bytes:
+        """What a responder sends to a question, DER; the certificate id is the question's."""
+        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+            question.issuer_name_hash,
+            question.issuer_key_hash,
+            question.serial_number,
+            question.hash_algorithm,
+            *_said(saying, now),
+        )
+        return self._signed(builder, saying)
+
+    def _signed(self, builder: ocsp.OCSPResponseBuilder, saying: Saying) -> bytes:
         named = ocsp.OCSPResponderEncoding.NAME if saying.by_name else _BY_HASH
         builder = builder.responder_id(named, self.credential.certificate)
         if self.enclosed:
@@ -87,6 +98,16 @@ class Signatory:
         for extension in saying.extensions:
             builder = builder.add_extension(extension.value, extension.critical)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def _said(
+    saying: Saying, now: datetime
+) -> tuple[
+    ocsp.OCSPCertStatus, datetime, datetime | None, datetime | None, x509.ReasonFlags | None
+]:
+    revoked = now + saying.revoked if saying.status is REVOKED else None
+    following = None if saying.next_update is None else now + saying.next_update
+    return saying.status, now + saying.this_update, following, revoked, saying.reason
 
 
 def declined(status: ocsp.OCSPResponseStatus) -> bytes:
@@ -111,9 +132,9 @@ def _authorities(authorities: Mapping[str, Authority], client: Credential) -> di
         "other-ca": trees.OTHER_ORG,
         "neighbour-ca": trees.PERS_TEST,
     }
-    found = {each: _self_enclosed(authorities[ca].credential) for each, ca in strangers.items()}
+    found = {each: self_enclosed(authorities[ca].credential) for each, ca in strangers.items()}
     found["ca"] = Signatory(authorities[trees.ORG_TEST].credential, trusted=True)
-    found["client"] = _self_enclosed(client)
+    found["client"] = self_enclosed(client)
     return found
 
 
@@ -121,13 +142,13 @@ def _delegates(authorities: Mapping[str, Authority], now: datetime) -> dict[str,
     # Who is trusted has a key of its own, else the strangers' answers would be theirs.
     right, key, org = new_key(), new_key(), authorities[trees.ORG_TEST]
     made = {
-        f"delegate{each}": _delegate(org, template, right, now, trusted=True)
+        f"delegate{each}": delegate(org, template, right, now, trusted=True)
         for each, template in _RIGHT.items()
     }
     for each, template in _WRONG.items():
-        made[f"delegate-{each}"] = _delegate(org, template, key, now)
+        made[f"delegate-{each}"] = delegate(org, template, key, now)
     for each, ca in _WRONG_ISSUERS.items():
-        made[f"delegate-of-{each}"] = _delegate(authorities[ca], DELEGATE, key, now)
+        made[f"delegate-of-{each}"] = delegate(authorities[ca], DELEGATE, key, now)
     made["delegate-of-delegate"] = _second(made["delegate"], now)
     return made
 
@@ -135,7 +156,7 @@ def _delegates(authorities: Mapping[str, Authority], now: datetime) -> dict[str,
 def _second(first: Signatory, now: datetime) -> Signatory:
     """A delegate's own delegate; of another name and key, else it would be the first."""
     template = evolve(DELEGATE, subject=name((C, "FR"), (O, "LAB"), (CN, "LAB OCSP 2")))
-    second = _delegate(Authority("delegate", first.credential), template, new_key(), now)
+    second = delegate(Authority("delegate", first.credential), template, new_key(), now)
     return evolve(second, enclosed=(*second.enclosed, *first.enclosed))
 
 
@@ -160,7 +181,7 @@ _WRONG_ISSUERS = {
 }
 
 
-def _delegate(
+def delegate(
     issuer: Authority,
     template: Template,
     key: RSAPrivateKey,
@@ -168,9 +189,11 @@ def _delegate(
     *,
     trusted: bool = False,
 ) -> Signatory:
+    """Whoever `issuer` certifies as a responder, in the profile of `template`."""
     credential = issuer.issue(template, key, now=now)
     return Signatory(credential, (credential.certificate,), trusted)
 
 
-def _self_enclosed(credential: Credential) -> Signatory:
+def self_enclosed(credential: Credential) -> Signatory:
+    """Somebody who signs with a certificate and sends it along; nobody to trust."""
     return Signatory(credential, (credential.certificate,))
