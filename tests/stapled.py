@@ -9,7 +9,7 @@ from cryptography import x509
 
 from sasgate.lab import trees
 from sasgate.lab.authority import Authority, Credential
-from sasgate.lab.ocsp_answers import DELEGATE, Saying, Signatory
+from sasgate.lab.ocsp_answers import DELEGATE, STRANGE_OID, Saying, Signatory
 from sasgate.lab.own import SERVERS, naming_responder
 from sasgate.lab.pki import Lab
 from sasgate.stapling import Question
@@ -77,9 +77,24 @@ class OwnWorld:
         about, issuer = leaf or self.credential.certificate, self.authority.certificate
         return (signatory or self.ca).answer(about, issuer, saying or Saying(), now or self.now)
 
-    def naming(self, url: str) -> Credential:
+    def padded(
+        self, size: int, now: datetime | None = None, leaf: x509.Certificate | None = None
+    ) -> bytes:
+        """A good answer of so many bytes, some thousands."""
+
+        def answer(filler: int) -> bytes:
+            value = x509.UnrecognizedExtension(STRANGE_OID, b"\0" * filler)
+            said = Saying(extensions=(x509.Extension(STRANGE_OID, False, value),))
+            return self.answer(said, now=now, leaf=leaf)
+
+        # Lengths of 256 and more take two bytes each, whatever they are.
+        body = answer(1000 + size - len(answer(1000)))
+        assert len(body) == size
+        return body
+
+    def naming(self, url: str, serial: int | None = None) -> Credential:
         """Another certificate of the same kind, whose responder is there."""
-        template = naming_responder(SERVERS["server"].template, url)
+        template = evolve(naming_responder(SERVERS["server"].template, url), serial=serial)
         return self.authority.issue(template, self.credential.key, now=self.now)
 
 

@@ -315,12 +315,15 @@ class FailureTests(StaplingCase):
     def test_an_extension_that_nobody_understands(self) -> None:
         self.refused(self.world.answer(Saying(extensions=(STRANGE,))))
 
-    def test_one_that_would_make_the_flight_too_large(self) -> None:
-        """Twisted would send no more than 32 KiB of it, and both sides would wait for ever."""
-        room = self.world.question.room
-        padding = x509.UnrecognizedExtension(STRANGE.oid, b"\x04\x00" * (room // 2))
-        saying = Saying(extensions=(x509.Extension(STRANGE.oid, False, padding),))
-        self.refused(self.world.answer(saying))
+    def test_one_that_is_too_large_for_a_handshake(self) -> None:
+        """It would end it, or have both sides wait for ever."""
+        self.refused(self.world.padded(self.world.question.room + 1))
+
+    def test_one_that_just_fits_is_stapled(self) -> None:
+        self.follow()
+        body = self.world.padded(self.world.question.room)
+        self.questions[-1].answer.callback(body)
+        assert self.staple.answer == body
 
     def test_a_dead_responder(self) -> None:
         self.follow()
@@ -460,10 +463,15 @@ class TestWhoIsAsked:
         broken = x509.Extension(oid, False, x509.UnrecognizedExtension(oid, b"\x05\x00"))
         assert _asked(_issued(lab, evolve(SERVERS["server"].template, extra=(broken,)))) is None
 
-    def test_chain_and_answer_together_are_bounded(self, lab: Lab) -> None:
-        world = OwnWorld(lab)
-        sizes = [len(each.public_bytes(serialization.Encoding.DER)) for each in world.chain]
-        assert world.question.room + sum(sizes) == LARGEST_CHAIN
+    def test_an_answer_is_bounded(self, lab: Lab) -> None:
+        assert OwnWorld(lab).question.room == 16 * 1024 - 4
+
+    def test_a_long_chain_leaves_it_less(self, lab: Lab) -> None:
+        chain = OwnWorld(lab).chain * 10
+        sizes = [len(each.public_bytes(serialization.Encoding.DER)) for each in chain]
+        question = Question.of(chain)
+        assert question is not None
+        assert question.room + sum(sizes) == LARGEST_CHAIN
 
 
 def _question(credential: Credential) -> Question:

@@ -35,6 +35,9 @@ Ask = Callable[[str, bytes], Deferred[bytes]]
 PERIOD = 10.0
 # Seconds. Nobody waits for this answer, and the responder serves the whole world.
 FLOOR, CAP = 60.0, 900.0
+# OpenSSL's clients end a 1.2 handshake whose CertificateStatus is longer than a record, 16 KiB,
+# of which four bytes say that it is one.
+_LARGEST_ANSWER = 16 * 1024 - 4
 
 
 @frozen
@@ -42,7 +45,7 @@ class Question:
     """What is asked about a listener's own certificate.
 
     `room` is how many bytes an answer may have beside the chain, in a flight that must not
-    become too large (see `trust.LARGEST_CHAIN`).
+    become too large (see `trust.LARGEST_CHAIN`), and in a message of its own.
     """
 
     leaf: x509.Certificate
@@ -57,7 +60,7 @@ class Question:
         if url is None or len(chain) < 2:
             return None
         size = sum(len(each.public_bytes(Encoding.DER)) for each in chain)
-        return cls(chain[0], chain[1], url, LARGEST_CHAIN - size)
+        return cls(chain[0], chain[1], url, min(_LARGEST_ANSWER, LARGEST_CHAIN - size))
 
     @property
     def subject(self) -> str:
