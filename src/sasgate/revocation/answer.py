@@ -61,9 +61,7 @@ def encode_answer(answer: Answer | ListRefused) -> bytes:
     if isinstance(answer, ListRefused):
         refused = {"kind": answer.kind.name, "detail": answer.detail[:_LONGEST_DETAIL]}
         return json.dumps({"refused": refused}).encode()
-    facts = asdict(answer.facts)
-    for date in ("this_update", "next_update"):
-        facts[date] = facts[date].isoformat()
+    facts = plain_facts(answer.facts)
     return json.dumps({"facts": facts, "length": answer.length, "sha256": answer.sha256}).encode()
 
 
@@ -81,13 +79,26 @@ def decode_answer(content: bytes) -> Answer:
             kind = Refusal[_a(str, refused["kind"])]
             raise ListRefused(kind, _a(str, refused["detail"])[:_LONGEST_DETAIL])
         return Answer(
-            _verified(answer["facts"]), _a(int, answer["length"]), _a(str, answer["sha256"])
+            facts_of(answer["facts"]), _a(int, answer["length"]), _a(str, answer["sha256"])
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not an answer: {error!r}") from error
 
 
-def _verified(facts: Any) -> VerifiedList:
+def plain_facts(facts: VerifiedList) -> dict[str, Any]:
+    """The facts of a list as values that JSON knows."""
+    plain = asdict(facts)
+    for date in ("this_update", "next_update"):
+        plain[date] = plain[date].isoformat()
+    return plain
+
+
+def facts_of(facts: Any) -> VerifiedList:
+    """The facts in what `plain_facts` made, every value checked for its type.
+
+    Raises:
+        KeyError, TypeError, ValueError: it made no such thing.
+    """
     scope = facts["scope"]
     return VerifiedList(
         issuers=_texts(facts["issuers"]),
