@@ -64,8 +64,10 @@ def read_trusted(folder: int, name: str, limit: int, owners: frozenset[int]) -> 
     except OSError as error:
         link = error.errno == errno.ELOOP
         raise Untrusted("is a symbolic link" if link else os.strerror(error.errno or 0)) from None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        return _read(file.fileno(), limit, owners)
+    try:
+        return _read(descriptor, limit, owners)
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int, limit: int, owners: frozenset[int]) -> bytes:
