@@ -19,6 +19,10 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "sasgate.commands.check:check",
             "Say whether a configuration is right, and the rules in force.",
         ),
+        "crl": (
+            "sasgate.commands.crl:crl",
+            "List the revocation lists that are held, and export them.",
+        ),
         "disengage": (
             "sasgate.commands.disengage:disengage",
             "Admit clients whose revocation status cannot be known, for a time.",
