@@ -81,7 +81,6 @@ class Call:
             write(data)
 
         await treq.collect(response, collect)
-        self._line.check()
 
 
 class Caller:

@@ -87,11 +87,6 @@ class Line:
         """Take so many bytes more."""
         self._most += more
 
-    def check(self) -> None:
-        """Raise CallFailed if the line was cut: what came before it may look complete."""
-        if self._cut:
-            raise self._too_large()
-
     def _too_large(self) -> CallFailed:
         return CallFailed(Trouble.TOO_LARGE, f"more than {self._most} bytes on the wire")
 
