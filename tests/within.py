@@ -54,7 +54,9 @@ class GatewayWithin(TestCase):
             await self.gateway.stopService()
 
     def port(self, listener: str = "inbound") -> int:
-        return next(port.getHost().port for name, _, port in self.gateway.ports if name == listener)
+        return next(
+            each.port.getHost().port for each in self.gateway.ports if each.listener == listener
+        )
 
     def call(self, call: Call, client: str | None = "recette", **more: Any) -> Deferred[Result]:
         """One call, from a thread: the client is a blocking one."""

@@ -7,25 +7,11 @@ silence.
 from collections.abc import Iterator
 
 from sasgate.errors import Fault
-from sasgate.settings import RevocationMode, Settings
+from sasgate.settings import Settings
 
 
-_WITHOUT_REVOCATION = (
-    "until then only environments other than production can run, with [revocation] mode = off"
-)
 _REMOVE = "remove the line until then"
-_ENVIRONMENT_KEYS = ("crl", "ocsp", "ocsp_signers")
-_REVOCATION_KEYS = (
-    "refresh",
-    "when_unknown",
-    "admit_for",
-    "proxy",
-    "ocsp_hash",
-    "ocsp_nonce",
-    "export_pem",
-    "export_hash_dir",
-)
-_LIMITS = ("outbound_answer", "crl_time", "crl_size", "ocsp_time", "ocsp_size", "ocsp_cache")
+_LIMITS = ("outbound_answer",)
 
 
 def not_yet_available(settings: Settings) -> tuple[Fault, ...]:
@@ -36,11 +22,6 @@ def not_yet_available(settings: Settings) -> tuple[Fault, ...]:
 
 
 def _features(settings: Settings) -> Iterator[Fault]:
-    mode = settings.revocation.mode
-    if mode is not RevocationMode.OFF:
-        default = "" if ("revocation", "mode") in settings.lines else " (it is the default)"
-        reason = f"revocation checks are not available yet{default}"
-        yield settings.fault("revocation", "mode", mode.value, reason, _WITHOUT_REVOCATION)
     if settings.admin is not None:
         reason = "the status page is not available yet"
         yield settings.fault("sasgate", "admin", settings.admin, reason, _REMOVE)
@@ -53,9 +34,7 @@ def _features(settings: Settings) -> Iterator[Fault]:
 
 
 def _keys(settings: Settings) -> Iterator[Fault]:
-    asked = {"revocation": _REVOCATION_KEYS, "limits": _LIMITS}
-    asked |= {f"environment:{name}": _ENVIRONMENT_KEYS for name in settings.environments}
     for (section, key), line in settings.lines.items():
-        if key in asked.get(section, ()):
+        if section == "limits" and key in _LIMITS:
             reason = "is not available yet"
             yield Fault(settings.path, line, section, key, None, reason, _REMOVE)

@@ -69,6 +69,16 @@ class Generation:
     settings: Settings
     listeners: Mapping[str, ListenerRules]
 
+    @property
+    def backends(self) -> Iterable[tuple[str, Backend]]:
+        """Every server that a route leads to, by the environment of its callers."""
+        for rules in self.listeners.values():
+            for environment in rules.environments:
+                for route in rules.settings.routes:
+                    if route.environment in {environment.name, None}:
+                        for backend in route.backends:
+                            yield environment.name, backend
+
 
 @frozen
 class Trust:

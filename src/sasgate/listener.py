@@ -44,12 +44,21 @@ class InboundListener:
         self.rules = rules
         self.surroundings = surroundings
         self.connections: set[ClientConnection] = set()
-        self._health = Health(
-            surroundings.reactor, rules.settings.check, surroundings.limits.connect
-        )
+        self._health = self._new_health()
         self._strangers: Counter[Address] = Counter()
         self._drained: Deferred[None] | None = None
         self._tls = TLSMemoryBIOFactory(self, False, Factory(), clock=surroundings.reactor)
+
+    def _new_health(self) -> Health:
+        shared = self.surroundings
+        return Health(shared.reactor, self.rules.settings.check, shared.limits.connect)
+
+    def follow(self, rules: ListenerRules) -> None:
+        """Put other rules in force, for those who come and those who are there."""
+        check = self.rules.settings.check
+        self.rules = rules
+        if rules.settings.check != check:
+            self._health = self._new_health()
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A connection under the rules in force now; named by Twisted."""

@@ -1,20 +1,43 @@
-"""All that lives of revocation in one gateway: lists, OCSP, débrayage, and who asks them."""
+"""All that lives of revocation in one gateway: lists, OCSP, débrayage, and what commands ask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from sasgate.control import Control
+from sasgate.errors import ConfigError
+from sasgate.identity import Identity
+from sasgate.log_format import escaped
+from sasgate.revocation.chain import Chain
 from sasgate.revocation.checks import Checks
 from sasgate.revocation.disengagement import Disengagements
+from sasgate.revocation.download import Downloader
+from sasgate.revocation.export import Export, NotExported
+from sasgate.revocation.lists import Lists
+from sasgate.revocation.loading import LoadLimits, load_list
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.revocation.ocsp_responder import OCSPOptions
-from sasgate.settings import Settings
+from sasgate.revocation.ocsp_words import Answer
+from sasgate.revocation.orders import Orders
+from sasgate.revocation.plan import Plan
+from sasgate.revocation.store import Store, UnusableSource
+from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import Anchors
 
 
 class Oversight:
-    """Revocation for one gateway; `checks` is what connections ask."""
+    """Revocation for one gateway; `checks` is what connections ask.
+
+    Where the mode is `off` none of it is opened.
+    """
+
+    _log = Logger("sasgate.revocation")
 
     def __init__(
         self,
@@ -23,28 +46,150 @@ class Oversight:
         settings: Settings,
         anchors: Mapping[str, Anchors],
     ) -> None:
+        self._reactor = reactor
         self._settings = settings
-        self._anchors = anchors
-        revocation = settings.revocation
+        self._plan = Plan.of(settings, anchors)
+        self._exporting = DeferredLock()
+        limits, revocation = settings.limits, settings.revocation
         self._disengagements = Disengagements(
             reactor,
             wall,
             settings.state / "disengagement.json",
             revocation.admit_for,
             self._word_changed,
+            name=self._name_of,
         )
-        self._client = OCSPClient(reactor, settings.limits, revocation.proxy)
+        client = OCSPClient(reactor, limits, revocation.proxy)
         self._cache = OCSPCache(
-            reactor,
-            wall,
-            self._client.ask,
-            OCSPOptions.of(revocation, settings.limits),
-            announce=self._revoked,
+            reactor, wall, client.ask, OCSPOptions.of(revocation, limits), announce=self._revoked
         )
         self.checks = Checks(wall, self._disengagements, self._cache)
+        self.checks.follow(revocation.mode, chains_of(anchors))
+        folder = settings.state / "crl"
+        self._store = Store(
+            reactor,
+            wall,
+            folder,
+            self._plan,
+            refresh=revocation.refresh,
+            download=Downloader(reactor, limits, revocation.proxy, folder).get,
+            load=partial(load_list, limits=LoadLimits(size=limits.crl_size)),
+            changed=self._lists_changed,
+        )
+        orders = Orders(self._disengagements, self._store, lambda: self._plan, wall)
+        self._control = Control(reactor, settings.state / "control", orders.handlers, wall=wall)
+
+    @property
+    def _off(self) -> bool:
+        return self._settings.revocation.mode is RevocationMode.OFF
+
+    async def open(self) -> None:
+        """Put in force what was kept, and files; then keep it current, and obey commands.
+
+        Raises:
+            ConfigError: a file or folder of lists cannot be used (S1).
+            CancelledError: closed meanwhile.
+        """
+        if self._off:
+            return
+        self._settings.state.mkdir(0o750, parents=True, exist_ok=True)
+        self._disengagements.open()
+        try:
+            await self._store.open()
+        except UnusableSource as error:
+            raise _fault(self._settings, error) from error
+        self._control.start()
+
+    async def examine(self, settings: Settings, anchors: Mapping[str, Anchors]) -> None:
+        """Whether `follow` could take these up; changes nothing.
+
+        Raises:
+            ConfigError: a file or folder of lists cannot be used.
+        """
+        if self._off:
+            return
+        try:
+            await self._store.examine(Plan.of(settings, anchors))
+        except UnusableSource as error:
+            raise _fault(settings, error) from error
+
+    def follow(self, settings: Settings, anchors: Mapping[str, Anchors]) -> None:
+        """Go on by other settings; live connections that they deny are cut."""
+        self._settings = settings
+        self._plan = Plan.of(settings, anchors)
+        self.checks.follow(settings.revocation.mode, chains_of(anchors))
+        self._disengagements.follow(settings.revocation.admit_for)
+        if not self._off:
+            self._store.follow(self._plan, settings.revocation.refresh)
+            self._export()
+        self.checks.rules_changed()
+
+    async def close(self) -> None:
+        """End all of it; whoever waits for OCSP gets no answer."""
+        self._cache.close()
+        if self._off:
+            return
+        self._control.stop()
+        self._disengagements.close()
+        await self._store.close()
+
+    def _lists_changed(self, lists: Lists) -> None:
+        self.checks.lists_changed(lists)
+        self._export()
 
     def _word_changed(self) -> None:
         self.checks.changed()
 
-    def _revoked(self, leaf: Any, answer: Any) -> None:
+    def _revoked(self, leaf: Identity, answer: Answer) -> None:
         self.checks.answer_revoked(leaf, answer)
+
+    def _name_of(self, sha256: str) -> str:
+        return self._plan.stems.get(sha256, sha256)
+
+    def _export(self) -> None:
+        revocation = self._settings.revocation
+        export = Export(revocation.export_pem, revocation.export_hash_dir)
+        if export.pem is not None or export.hash_dir is not None:
+            exporting = self._exporting.run(self._write, export)
+            exporting.addErrback(lambda failure: self._log.failure("lists not exported", failure))
+
+    async def _write(self, export: Export) -> None:
+        """Write what is in force by now: whoever waited for their turn writes the same again."""
+        lists = self._store.exportable
+        if not lists:
+            return
+        pool = self._reactor.getThreadPool()
+        try:
+            await deferToThreadPool(self._reactor, pool, export.write, lists)
+        except NotExported as error:
+            self._log.critical("lists are not exported: {error}", error=escaped(str(error)))
+
+
+def chains_of(anchors: Mapping[str, Anchors]) -> tuple[Chain, ...]:
+    """The chain of nobody under every pinned issuer: what lists say of all its certificates."""
+    return tuple({chain: None for each in anchors.values() for chain in _chains(each)})
+
+
+def _chains(anchors: Anchors) -> Iterator[Chain]:
+    for issuer in anchors.issuers:
+        for root in anchors.roots:
+            if issuer.certificate.issuer == root.certificate.subject:
+                yield Chain.of_nobody(issuer.der, root.der)
+
+
+def _fault(settings: Settings, error: UnusableSource) -> ConfigError:
+    """The fault of the file, at each environment that names it."""
+    named = [
+        name
+        for name, environment in settings.environments.items()
+        if any(error.path.is_relative_to(source) for source in environment.crl)
+    ]
+    return ConfigError(
+        *(
+            settings.fault(f"environment:{name}", "crl", error.path, error.reason, _REMEDY)
+            for name in named or settings.environments
+        )
+    )
+
+
+_REMEDY = "put the CA's list there (DER or PEM), or name its URL"

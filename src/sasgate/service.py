@@ -1,33 +1,31 @@
-"""The daemon as a Twisted service: ports, the generation in force, start, drain and stop."""
+"""The daemon as a Twisted service: the generation in force, start, reload, drain and stop."""
 
-import errno
-import os
 import resource
 import signal
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
 from twisted.logger import ILogObserver, Logger
-from twisted.python.failure import Failure
 
 from sasgate import __version__
 from sasgate.deadlines import Deadlines
+from sasgate.ending import end_with_failure
+from sasgate.errors import ConfigError
 from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listener import Door, InboundListener
 from sasgate.log_format import observer
 from sasgate.oversight import Oversight
+from sasgate.ports import Ports
 from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.settings import Inbound, Listen, LogFormat, Settings
 from sasgate.stapling import Stapler
+from sasgate.startup import load_all, only_at_restart
 from sasgate.surroundings import Surroundings
 from sasgate.upstreams import Upstreams
 
@@ -36,7 +34,8 @@ class Gateway(Service):
     """The gateway of one configuration.
 
     Ports are opened before twistd gives its privileges up. A port that cannot be opened ends the
-    process with exit code 1: a gateway that is up and deaf helps nobody.
+    process with exit code 1: a gateway that is up and deaf helps nobody. Callers wait in the
+    kernel's queue until the lists that were kept are in force again.
     """
 
     name = "sasgate"
@@ -44,6 +43,7 @@ class Gateway(Service):
 
     def __init__(self, settings: Settings, trust: Trust, reactor: Any) -> None:
         self._settings = settings
+        self._trust = trust
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
         self._upstreams = Upstreams(reactor, self._deadlines, settings.limits)
@@ -61,11 +61,12 @@ class Gateway(Service):
             name: InboundListener(rules, self._surroundings)
             for name, rules in self.generation.listeners.items()
         }
-        self._staples = trust.staples
         client = OCSPClient(reactor, settings.limits, settings.revocation.proxy)
         self._stapler = Stapler(reactor, _wall_clock, client.ask)
-        # A list, since two listeners may both name port 0, which the system then chooses.
-        self.ports: list[tuple[str, Listen, IListeningPort]] = []
+        self.ports = Ports(reactor, settings)
+        self._beginning: Deferred[None] | None = None
+        self._serving = False
+        self._reloading = DeferredLock()
         self._previous_hangup: Any = signal.SIG_DFL
 
     def setServiceParent(self, parent: Any) -> None:
@@ -77,43 +78,55 @@ class Gateway(Service):
     def privilegedStartService(self) -> None:
         """Open the ports; exits with code 1 where one cannot be opened."""
         super().privilegedStartService()
-        for inbound in self._settings.inbounds:
-            for listen in inbound.listen:
-                self._open(inbound, listen)
+        try:
+            self.ports.open(self._door)
+        except ConfigError as error:
+            self._tell(error)
+            # Before the reactor runs this leaves twistd cleanly.
+            sys.exit(1)
 
-    def _open(self, inbound: Inbound, listen: Listen) -> None:
-        door = Door(self._listeners[inbound.name], proxied=listen.proxied)
-        failures: list[Failure] = []
-        # Fires at once: every kind of endpoint that a configuration may name opens its port now.
-        maybeDeferred(self._listen, listen, door).addCallbacks(
-            lambda port: self.ports.append((inbound.name, listen, port)), failures.append
-        )
-        if failures:
-            self._cannot_listen(inbound, listen, failures[0])
+    def _door(self, inbound: Inbound, listen: Listen) -> Door:
+        return Door(self._listeners[inbound.name], proxied=listen.proxied)
 
-    def _listen(self, listen: Listen, door: Door) -> Deferred[IListeningPort]:
-        listening = serverFromString(self._reactor, with_backlog(listen.endpoint)).listen(door)
-        return cast("Deferred[IListeningPort]", listening)
-
-    def _cannot_listen(self, inbound: Inbound, listen: Listen, failure: Failure) -> None:
-        reason, remedy = _why_not_listening(failure)
-        fault = self._settings.fault(inbound.name, "listen", listen, reason, remedy)
-        self._log.critical("{fault}", fault=fault)
-        print(f"sasgate: {fault}", file=sys.__stderr__, flush=True)
-        # Before the reactor runs this leaves twistd cleanly; `reactor.stop()` alone would exit 0.
-        sys.exit(1)
+    def _tell(self, error: ConfigError) -> None:
+        for fault in error.faults:
+            self._log.critical("{fault}", fault=fault)
+            print(f"sasgate: {fault}", file=sys.__stderr__, flush=True)
 
     def startService(self) -> None:
-        """Begin to serve."""
+        """Begin to serve, as soon as the lists that are on disk are in force."""
         super().startService()
         _allow_descriptors(2 * self._settings.limits.connections, self._log)
-        self._deadlines.start()
-        self._stapler.follow(self._staples)
+        self.ports.hold()
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
-        for name, listen, port in self.ports:
-            where = shown_address(port.getHost())
+        self._beginning = Deferred.fromCoroutine(self._begin())
+
+    async def _begin(self) -> None:
+        try:
+            await self._oversight.open()
+        except CancelledError:
+            return
+        except ConfigError as error:
+            self._tell(error)
+            end_with_failure(self._reactor)
+            return
+        except Exception:
+            self._log.failure("the gateway cannot start")
+            end_with_failure(self._reactor)
+            return
+        self._serve()
+
+    def _serve(self) -> None:
+        self._serving = True
+        self._deadlines.start()
+        self._stapler.follow(self._trust.staples)
+        self.ports.release()
+        for each in self.ports:
             self._log.info(
-                "{name} listens on {listen} at {where}", name=name, listen=listen, where=where
+                "{name} listens on {listen} at {where}",
+                name=each.listener,
+                listen=each.listen,
+                where=each.where,
             )
         for line in effective_rules(self._settings):
             self._log.info("{line}", line=line)
@@ -125,17 +138,56 @@ class Gateway(Service):
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self._reactor.callFromThread(
-            self._log.warn, "SIGHUP: a reload is not available yet, restart the service instead"
-        )
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> Deferred[None]:
+        """Put the configuration as it is on disk in force, whole; or leave all as it is.
+
+        Live connections that the new rules deny are cut, and all others judged again before
+        their next request. Reloads follow each other.
+        """
+        return self._reloading.run(lambda: Deferred.fromCoroutine(self._reload()))
+
+    async def _reload(self) -> None:
+        if not self.running or not self._serving:
+            self._log.warn("SIGHUP is ignored: the gateway starts or stops")
+            return
+        try:
+            settings, trust = load_all(self._settings.path, _wall_clock())
+            only_at_restart(self._settings, settings)
+            await self._oversight.examine(settings, trust.anchors)
+            generation = build(settings, trust, self._upstreams)
+        except CancelledError:
+            return
+        except ConfigError as error:
+            for fault in error.faults:
+                self._log.error("reload refused: {fault}", fault=fault)
+        except Exception:
+            self._log.failure("reload refused, by an error of the gateway itself")
+        else:
+            self._swap(settings, trust, generation)
+
+    def _swap(self, settings: Settings, trust: Trust, generation: Generation) -> None:
+        self._settings, self._trust, self.generation = settings, trust, generation
+        for name, rules in generation.listeners.items():
+            self._listeners[name].follow(rules)
+        self._upstreams.keep_only(generation.backends)
+        self._stapler.follow(trust.staples)
+        self._oversight.follow(settings, trust.anchors)
+        for line in effective_rules(settings):
+            self._log.info("{line}", line=line)
+        self._log.info("reloaded {file}", file=self._file)
 
     async def _stop(self) -> None:
-        await DeferredList([maybeDeferred(port.stopListening) for _, _, port in self.ports])
+        if self._beginning is not None:
+            self._beginning.cancel()
+        await self.ports.close()
         drained = [listener.drain() for listener in self._listeners.values()]
         cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
         await DeferredList(drained)
         if cutting.active():
             cutting.cancel()
+        await self._oversight.close()
         self._stapler.stop()
         self._upstreams.keep_only(())
         self._deadlines.stop()
@@ -163,46 +215,6 @@ def effective_rules(settings: Settings) -> Iterable[str]:
             addresses = environment.addresses
             shown = "any address" if addresses is None else ", ".join(map(str, addresses))
             yield f"{inbound.name} admits {name}: {clients}, from {shown}"
-
-
-def shown_address(address: IAddress) -> str:
-    """Where a port is bound: `127.0.0.1:443`, `[::1]:443` or the path of a UNIX socket."""
-    match address:
-        case IPv4Address(host=host, port=port):
-            return f"{host}:{port}"
-        case IPv6Address(host=host, port=port):
-            return f"[{host}]:{port}"
-        case UNIXAddress():
-            return os.fsdecode(address.name or b"")
-    return str(address)
-
-
-def _why_not_listening(failure: Failure) -> tuple[str, str]:
-    """The reason and the way out, for whoever reads it at night."""
-    if failure.check(KeyError, IndexError):
-        return "systemd passed no such socket", "start it by its sasgate.socket, or listen on tcp:"
-    cause = getattr(failure.value, "socketError", failure.value)
-    number = getattr(cause, "errno", None)
-    text = os.strerror(number) if number else failure.getErrorMessage()
-    return f"cannot be opened: {text}", _WAYS_OUT.get(number or 0, "")
-
-
-_WAYS_OUT = {
-    errno.EADDRINUSE: "another server has it: ss -ltnp tells which",
-    errno.EADDRNOTAVAIL: "give interface= an address of this host",
-    errno.EACCES: "let the service bind low ports (CAP_NET_BIND_SERVICE)",
-    errno.ENOENT: "make its folder first",
-}
-
-
-def with_backlog(endpoint: str) -> str:
-    """An endpoint with room for a burst of callers: Twisted's 50 make SYNs wait a second (S47)."""
-    if endpoint.partition(":")[0] in {"tcp", "tcp6"} and ":backlog=" not in endpoint:
-        return f"{endpoint}:backlog={_BACKLOG}"
-    return endpoint
-
-
-_BACKLOG = 1024
 
 
 def _allow_descriptors(needed: int, log: Logger) -> None:

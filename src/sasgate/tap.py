@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from twisted.application.service import IService
 from twisted.python import usage
 
-from sasgate.availability import not_yet_available
-from sasgate.config import load
 from sasgate.errors import ConfigError
-from sasgate.generation import Trust, load_trust
 from sasgate.service import Gateway
-from sasgate.settings import LogFormat, Settings
+from sasgate.settings import LogFormat
+from sasgate.startup import load_all
 
 
 class Options(usage.Options):
@@ -31,7 +29,7 @@ class Options(usage.Options):
         if self["config"] is None:
             raise usage.UsageError("name the configuration: twistd sasgate -c FILE")
         try:
-            self["settings"], self["trust"] = _load(self["config"])
+            self["settings"], self["trust"] = load_all(self["config"], datetime.now(UTC))
         except ConfigError as error:
             for fault in error.faults:
                 print(f"sasgate: {fault}", file=sys.stderr)
@@ -52,18 +50,6 @@ def _writes_to_stdout(twistd: Mapping[str, object] | None) -> bool:
         return True
     elsewhere = [twistd.get(name) for name in ("logfile", "syslog", "logger")]
     return bool(twistd.get("nodaemon")) and not any(elsewhere)
-
-
-def _load(path: str) -> tuple[Settings, Trust]:
-    settings = load(path)
-    missing = not_yet_available(settings)
-    try:
-        trust = load_trust(settings, datetime.now(UTC))
-    except ConfigError as error:
-        raise ConfigError(*missing, *error.faults) from None
-    if missing:
-        raise ConfigError(*missing)
-    return settings, trust
 
 
 def makeService(options: Options) -> IService:

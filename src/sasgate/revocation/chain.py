@@ -9,6 +9,7 @@ from cryptography import x509
 
 from sasgate.revocation.lists import Subject
 from sasgate.revocation.scope import distribution_points
+from sasgate.revocation.serials import LOWEST
 
 
 @frozen
@@ -21,7 +22,7 @@ class Chain:
     leaf: Subject
     cas: tuple[Subject, ...]
     sha256: str
-    issuer: x509.Certificate = field(repr=False)
+    issuer: x509.Certificate = field(repr=False, eq=False)
 
     @classmethod
     def read(cls, chain: tuple[bytes, ...]) -> "Chain":
@@ -39,6 +40,16 @@ class Chain:
             hashlib.sha256(chain[0]).hexdigest(),
             _certificate(chain[1]),
         )
+
+    @classmethod
+    def of_nobody(cls, issuer: bytes, root: bytes) -> "Chain":
+        """A chain whose leaf no list can hold: what is known of all certificates of a CA."""
+        leaf = Subject(fingerprint(issuer), _NOBODY, ca=False)
+        return cls(leaf, (_ca(issuer, root),), "", _certificate(issuer))
+
+
+# One less than the lowest serial that there can be.
+_NOBODY = LOWEST - 1
 
 
 # CAs are few and the same in every chain; what a stranger sends is never looked at here.

@@ -68,6 +68,13 @@ class Checks:
         self._wall = wall
         self._outages = outages
         self._cache = cache
+        self._mode = RevocationMode.OFF
+        self._nobodies: tuple[Chain, ...] = ()
+
+    def follow(self, mode: RevocationMode, nobodies: tuple[Chain, ...]) -> None:
+        """Take up the mode and the CAs of a configuration, each by the chain of nobody."""
+        self._mode, self._nobodies = mode, nobodies
+        self.changed()
 
     def check(
         self, rules: RevocationRules, chain: Chain, leaf: Identity
@@ -132,6 +139,19 @@ class Checks:
             subjects = (chain.leaf, *chain.cas)
             if any(lists.word(each, now).word is ListWord.REVOKED for each in subjects):
                 self._cut(chain, "a list that has come revokes it")
+        self._tell_outages(now)
+
+    def _tell_outages(self, now: datetime) -> None:
+        """Let débrayage know what lists alone say, whether or not anybody calls."""
+        if self._mode not in {RevocationMode.CRL, RevocationMode.CRL_OR_OCSP}:
+            return
+        for chain in self._nobodies:
+            known = Known.gather(self._mode, chain, self.lists, None, now)
+            status = known.ruling().status
+            if status is Status.GOOD:
+                self._outages.known(chain.leaf.issuer)
+            elif status is Status.UNKNOWN:
+                self._outages.unknown(chain.leaf.issuer, known.unknown_since(now))
 
     def answer_revoked(self, leaf: Identity, answer: Answer) -> None:
         """Cut the connections of a certificate that OCSP has just revoked."""
@@ -144,7 +164,10 @@ class Checks:
     def rules_changed(self) -> None:
         """Judge all live connections by rules that a reload has changed."""
         for connection in self.live:
-            connection.review()
+            try:
+                connection.review()
+            except Exception:
+                self._log.failure("a connection could not be judged by changed rules")
 
     def _cut(self, chain: Chain, reason: str) -> None:
         for connection in self.live.resting_on(chain.leaf):
