@@ -79,16 +79,16 @@ def _kept(config: Path, now: datetime) -> KeptLists:
         ) from None
 
 
+_REFUSING = "nginx, and Apache with `SSLCARevocationCheck chain`, refuse every client of it"
+
+
 def _report(kept: KeptLists, now: datetime, places: list[str]) -> None:
     for each in kept.lists:
         facts = each.facts
-        click.echo(f"{names_of(kept.plan, facts.issuers)} number {facts.number}")
+        names = names_of(kept.plan, facts.issuers)
+        click.echo(f"{names}: number {facts.number}")
         if facts.expired(now):
-            click.echo(f"    {expiry(facts.next_update, now)}", err=True)
+            click.echo(f"{names}: {expiry(facts.next_update, now)}; {_REFUSING}", err=True)
     for ca in kept.lacking:
-        click.echo(
-            f"{name_of(kept.plan, ca)}: NO LIST is held; nginx, and Apache with "
-            "`SSLCARevocationCheck chain`, refuse every client of it",
-            err=True,
-        )
+        click.echo(f"{name_of(kept.plan, ca)}: NO LIST is held; {_REFUSING}", err=True)
     click.echo(f"written to {' and '.join(places)}")

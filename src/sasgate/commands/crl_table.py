@@ -14,7 +14,7 @@ from sasgate.revocation.source import scope_text
 from sasgate.settings import RevocationMode
 
 
-_HEAD = ("issuer", "number", "issued", "expires", "entries", "age")
+_HEAD = ("issuer", "number", "issued (UTC)", "expires (UTC)", "entries", "age")
 _NONE = ("none", "-", "-", "-", "-")
 _NOTE = "    "
 
@@ -50,8 +50,8 @@ def names_of(plan: Plan, issuers: Iterable[str]) -> str:
 
 
 def expiry(next_update: datetime, now: datetime) -> str:
-    """What is to be said of an expired list, in capitals where it matters."""
-    return f"EXPIRED {_length(now - next_update)} ago; what it revokes stays refused"
+    """How long ago a list expired."""
+    return f"EXPIRED {_length(now - next_update)} ago"
 
 
 def _row(plan: Plan, each: KeptList, now: datetime) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def _row(plan: Plan, each: KeptList, now: datetime) -> tuple[str, ...]:
 def _notes(each: KeptList, now: datetime) -> Iterator[str]:
     facts, record = each.facts, each.record
     if facts.expired(now):
-        yield expiry(facts.next_update, now)
+        yield f"{expiry(facts.next_update, now)}; what it revokes stays refused"
     if facts.scope != WHOLE:
         yield f"only for {escaped(scope_text(facts.scope))}"
     if record is None:
