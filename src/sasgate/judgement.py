@@ -64,6 +64,7 @@ class Judgement:
         self._judged_by: tuple[ListenerRules, int] | None = None
         self._judged_until: datetime | None = None
         self._asking: Deferred[Any] | None = None
+        self._was_admitted = False
         self._gone = False
 
     def begin(self, presented: Presented) -> None:
@@ -76,27 +77,34 @@ class Judgement:
 
         It fires with nothing that matters: ask again then, since rules may have changed by then.
         """
-        if self._must_judge() and not self._gone:
+        # Not while OCSP is asked: what changes meanwhile is looked at with its answer.
+        if self._asking is None and not self._gone and self._must_judge():
             self._judge()
         return self._asking
 
     def _must_judge(self) -> bool:
         """Whether the verdict rests on what is no longer so: rules, lists, or the time."""
-        if self._judged_by != (self._rules(), self._checks.version):
+        if self._judged_by != self._in_force():
             return True
         return self._judged_until is not None and self._wall() > self._judged_until
 
+    def _in_force(self) -> tuple[ListenerRules, int]:
+        return self._rules(), self._checks.version
+
     def _judge(self) -> None:
         """Judge, or begin to: `_asking` is then there until OCSP has answered."""
-        rules, version = self._rules(), self._checks.version
-        self._asking = self._judged_by = self._judged_until = None
-        verdict = judge(self._presented, self._peer, rules.environments, self._wall())
-        if verdict.outcome is not Outcome.ADMITTED or verdict.identity is None:
-            self._conclude(rules, verdict)
-        else:
-            self._check(rules, verdict, verdict.identity)
-        # Last: a judgement that raised is none, and is passed again before the next request (S3).
-        self._judged_by = rules, version
+        self._judged_by, self._judged_until = self._in_force(), None
+        rules, _ = self._judged_by
+        try:
+            verdict = judge(self._presented, self._peer, rules.environments, self._wall())
+            if verdict.outcome is not Outcome.ADMITTED or verdict.identity is None:
+                self._conclude(rules, verdict)
+            else:
+                self._check(rules, verdict, verdict.identity)
+        except Exception:
+            # A judgement that raised is none, and is passed again before the next request (S3).
+            self._judged_by = None
+            raise
 
     def _check(self, rules: ListenerRules, verdict: Verdict, identity: Identity) -> None:
         """Ask about revocation, of those alone who would be admitted otherwise."""
@@ -110,7 +118,7 @@ class Judgement:
         checked = self._checks.check(demands, chain, identity)
         if isinstance(checked, Deferred):
             self._asking = checked
-            checked.addCallback(self._checked, rules, verdict).addErrback(self._not_checked)
+            checked.addCallback(self._answered, rules, verdict).addErrback(self._not_checked)
         else:
             self._checked(checked, rules, verdict)
 
@@ -122,36 +130,57 @@ class Judgement:
                 self._log.warn("a chain cannot be read: {kind}", kind=type(error).__name__)
         return self._chain
 
-    def _checked(self, checked: Checked, rules: ListenerRules, verdict: Verdict) -> None:
+    def _answered(self, checked: Checked, rules: ListenerRules, verdict: Verdict) -> None:
         self._asking = None
-        if not self._gone:
-            self._judged_until = checked.until
-            self._conclude(rules, revocation_verdict(verdict, checked))
+        if self._gone:
+            return
+        if self._judged_by == self._in_force():
+            self._checked(checked, rules, verdict)
+        else:
+            # Rules or lists have changed while OCSP was asked (S15).
+            self._judge()
+
+    def _checked(self, checked: Checked, rules: ListenerRules, verdict: Verdict) -> None:
+        self._judged_until = checked.until
+        self._conclude(rules, revocation_verdict(verdict, checked))
 
     def _not_checked(self, failure: Failure) -> None:
         self._log.failure("a judgement that waited for OCSP failed", failure)
         self._asking = self._judged_by = None
 
     def _conclude(self, rules: ListenerRules, verdict: Verdict) -> None:
-        if verdict.outcome is Outcome.ADMITTED:
-            self._place.admitted()
-        self.verdict = verdict
+        # First: nobody passes who is not in the journal.
         self._journal.decision(_decision(rules.name, self._peer, verdict))
+        self.verdict = verdict
+        if verdict.outcome is Outcome.ADMITTED:
+            self._was_admitted = True
+            self._place.admitted()
 
     def cut(self, reason: str) -> None:
-        """End the connection now, whatever is under way: its certificate was revoked (S15)."""
-        self._place.cut(reason)
+        """End the connection now, whatever is under way: its certificate was revoked (S15).
+
+        Of one that was never admitted nothing is under way, and its client is told so: it gets the
+        401 of the judgement that it waits for, or that comes before its next request (S2).
+        """
+        if self._gone or not self._was_admitted:
+            return
+        self._gone = True
         revoked = evolve(
             self.verdict, outcome=Outcome.UNAUTHORIZED, verify=Verify.REVOKED, detail=reason
         )
+        self.verdict = revoked
+        self._place.cut(reason)
         decision = evolve(_decision(self._rules().name, self._peer, revoked), outcome="cut")
         self._journal.decision(decision)
 
     def review(self) -> None:
-        """Judge by rules that a reload has changed; whom they deny loses the connection."""
-        self._judge()
-        if self.verdict.verify is Verify.REVOKED:
-            self.cut(self.verdict.detail)
+        """Look at rules that a reload has changed: whom they deny loses the connection.
+
+        All else that they change is seen before the next request.
+        """
+        verdict = judge(self._presented, self._peer, self._rules().environments, self._wall())
+        if verdict.verify is Verify.REVOKED:
+            self.cut(verdict.detail)
 
     def closed(self) -> None:
         """The connection is lost: nobody waits any more."""
