@@ -186,6 +186,11 @@ class TestListing:
         row = row_of(gateway.listing(), trees.ORG_TEST)
         assert (row[1], row[6]) == ("6", "2")
 
+    def test_of_two_lists_of_a_ca_the_newest_is_listed(self, gateway: Gateway) -> None:
+        gateway.keep(trees.ORG_TEST, number=9, record={"spki": "0" * 64})
+        gateway.keep(trees.ORG_TEST, number=10)
+        assert row_of(gateway.listing(), trees.ORG_TEST)[1] == "10"
+
     def test_a_note_that_cannot_be_read_hides_no_list(self, gateway: Gateway) -> None:
         gateway.keep(trees.ORG_TEST, number=5).with_suffix(".json").write_bytes(b"{")
         lines = gateway.listing()
