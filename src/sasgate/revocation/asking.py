@@ -41,7 +41,16 @@ class NothingToCompare(Exception):
     """The server says that nothing changed, and nothing is held."""
 
 
-_EXPECTED = (DownloadFailed, ListRefused, LoadFailed, NotNewer, UnusableSource, NothingToCompare)
+_EXPECTED = (
+    DownloadFailed,
+    ListRefused,
+    LoadFailed,
+    NotNewer,
+    UnusableSource,
+    NothingToCompare,
+    CancelledError,
+    OSError,
+)
 
 
 class Asking:
@@ -85,13 +94,11 @@ class Asking:
             await (self._fetch if source.fetched_by_url else self.read)(source)
         except BeingWritten:
             return
-        except _EXPECTED as error:
-            await self.failed(source, error, began)
-        except CancelledError as error:
-            if not (self._closed or source.gone):
-                await self.failed(source, error, began)
         except Exception as error:
-            self._log.failure("asking {source} for its list failed", source=source.name)
+            if self._closed or source.gone:
+                return
+            if not isinstance(error, _EXPECTED):
+                self._log.failure("asking {source} for its list failed", source=source.name)
             await self.failed(source, error, began)
         else:
             self._settle(source, began)
@@ -111,7 +118,6 @@ class Asking:
                 await self._read(source, file.fileno())
         except OSError as error:
             raise UnusableSource(path, why(error)) from error
-        source.unsettled = 0
 
     async def failed(self, source: Source, error: Exception, began: float) -> None:
         """Remember that it gave nothing usable, and say so."""
@@ -163,10 +169,12 @@ class Asking:
 
     def _require_same(self, source: Source, file: int, before: Mark) -> None:
         if Mark.of(os.fstat(file)) == before:
+            source.unsettled = 0
             return
         source.mark = None
         source.unsettled += 1
         if source.unsettled >= _UNSETTLED:
+            source.unsettled = 0
             raise UnusableSource(Path(source.name), "changes whenever it is read")
         raise BeingWritten
 

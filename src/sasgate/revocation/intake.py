@@ -31,6 +31,8 @@ Load = Callable[..., Deferred[LoadedList]]
 class Intake:
     """Puts lists in force; `holdings` are those, `changed` hears of every swap.
 
+    `kept` is told when what is on the shelf has changed.
+
     `load` is `loading.load_list`; `in_thread` runs what blocks; `configured` tells whether a source
     still is. `authorities` may be replaced at
     any moment, and count for what is loaded from then on.
@@ -48,6 +50,7 @@ class Intake:
         in_thread: InThread,
         configured: Callable[[str], bool],
         changed: Callable[[Lists], None],
+        kept: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._wall = wall
@@ -56,6 +59,7 @@ class Intake:
         self._in_thread = in_thread
         self._configured = configured
         self._changed = changed
+        self._kept = kept
         self._queue = DeferredLock()
         self._writing = DeferredLock()
         self._loading: Deferred[LoadedList] | None = None
@@ -141,6 +145,7 @@ class Intake:
                 self.holdings.records[each.record.key] = each.record
             await self._restore(each)
         self.swap()
+        self._kept()
 
     async def restore_again(self) -> None:
         """As `restore`, for what is remembered, because other CAs are configured."""
@@ -201,6 +206,7 @@ class Intake:
         self.holdings.unkept.add(record.key)
         if await self._written(record, partial(self._shelf.put, record, file)):
             self.holdings.unkept.discard(record.key)
+            self._kept()
 
     async def _written(self, record: Record, write: Callable[[], None]) -> bool:
         async with self._writing:
@@ -240,21 +246,14 @@ class Intake:
             authorities = self.authorities
             with self._shelf.open(kept.path) as file:
                 loaded = await self._judge(file.fileno(), authorities)
-        facts, now = loaded.facts, self._wall()
+        facts = loaded.facts
         key = key_of(facts, authorities)
         if key.name != kept.path.stem:
             raise LookupError(f"holds a list that belongs to {key.name}")
         record = self.holdings.records.get(key) or Record(
-            "", key.spki, now, None, Validators(), None, facts, held_of(facts)
+            "", key.spki, self._wall(), None, Validators(), None, facts, held_of(facts)
         )
         self.holdings.restore(key, loaded, record)
-        if facts.expired(now):
-            self._log.warn(
-                "list {number} of {issuer} on the shelf expired on {when}",
-                number=facts.number,
-                issuer=facts.issuer_name,
-                when=f"{facts.next_update:%Y-%m-%d %H:%M} UTC",
-            )
 
     def _not_needed(self, kept: Kept, key: Key | None) -> None:
         if key is not None:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,7 +123,8 @@ class Shelf:
     def prepare(self) -> None:
         """Make the folder, for the service alone to write, and clear what a crash left."""
         self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        self.folder.chmod(_FOLDER_MODE)
+        if stat.S_IMODE(self.folder.stat().st_mode) & ~_FOLDER_MODE:
+            self.folder.chmod(_FOLDER_MODE)
         for path in self.folder.iterdir():
             if path.name.startswith(".") and path.is_file():
                 path.unlink(missing_ok=True)
@@ -134,14 +135,16 @@ class Shelf:
         faults: list[str] = []
         kept = []
         for name in names:
+            path, record = self.path_of(name), None
             try:
-                kept.append(Kept(self.path_of(name), self._record(name)))
+                record = self._record(name)
             except FileNotFoundError:
-                faults.append(f"{self.path_of(name)}: nobody knows where it comes from")
+                faults.append(f"{path}: what is known of it is missing")
             except (OSError, Untrusted, ValueError) as error:
-                # Whatever it said, the list beside it can be verified on its own.
-                faults.append(f"{self.folder / name}.json: {error}")
-                kept.append(Kept(self.path_of(name), None))
+                faults.append(f"{path.with_suffix('.json')}: {error}")
+            # Whatever its record says, a list can be verified on its own.
+            if record is not None or path.exists():
+                kept.append(Kept(path, record))
         return kept, faults
 
     def path_of(self, name: str) -> Path:
@@ -186,7 +189,10 @@ class Shelf:
             return None
         except Untrusted as error:
             raise ValueError(str(error)) from error
-        offset = timedelta(seconds=float(text))
+        try:
+            offset = timedelta(seconds=float(text))
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
         if not timedelta() <= offset <= _LONGEST_OFFSET:
             raise ValueError(f"{offset} is not within a day")
         return offset
@@ -224,7 +230,7 @@ def _is_ours(path: Path) -> bool:
     return path.suffix in {".crl", ".json"} and not path.name.startswith(".")
 
 
-def _pieces(source: int) -> Any:
+def _pieces(source: int) -> Iterator[bytes]:
     at = 0
     while piece := os.pread(source, _PIECE, at):
         yield piece
@@ -279,7 +285,7 @@ def _decode(content: bytes) -> Record:
             error=_text(plain["error"]),
             error_at=None if plain["error_at"] is None else _instant(plain["error_at"]),
         )
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"is no record of a list: {error!r}") from error
 
 

@@ -1,6 +1,5 @@
 """One place that lists come from, and how it goes with it."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from attrs import define, evolve, field, frozen
@@ -112,7 +111,7 @@ class Source:
 
 
 def state_of(
-    source: Source, facts: VerifiedList | None, next_attempt: Callable[[], datetime]
+    source: Source, facts: VerifiedList | None, next_attempt: datetime | None
 ) -> SourceState:
     """How it goes with a source; `facts` are those of the list that is held by its key."""
     state = SourceState(
@@ -121,7 +120,7 @@ def state_of(
         checked=source.known.checked,
         error=source.error,
         error_at=source.error_at,
-        next_attempt=next_attempt() if source.fetched_by_url else None,
+        next_attempt=next_attempt,
     )
     return state if facts is None else _with_list(state, facts)
 

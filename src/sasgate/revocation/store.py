@@ -6,7 +6,7 @@ that never jumps, and what is due on that of the wall (S60).
 """
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -22,19 +22,18 @@ from twisted.python.failure import Failure
 
 from sasgate.identity import printable_name
 from sasgate.log_format import escaped
-from sasgate.revocation.asking import Asking, BeingWritten, Download
+from sasgate.revocation.asking import Asking, Download
 from sasgate.revocation.download import Validators
 from sasgate.revocation.export import Exportable
-from sasgate.revocation.holdings import NotNewer
 from sasgate.revocation.intake import Intake, InThread, Load
 from sasgate.revocation.lists import Lists
-from sasgate.revocation.loading import LoadFailed, load_list
+from sasgate.revocation.loading import load_list
+from sasgate.revocation.opening import examine, first_look, installations_offset
 from sasgate.revocation.plan import Plan
-from sasgate.revocation.refusal import ListRefused
-from sasgate.revocation.schedule import Known, draw_offset
-from sasgate.revocation.shelf import Key, Shelf, open_regular, spki_of
-from sasgate.revocation.source import Source, SourceState, state_of, state_of_kept
-from sasgate.revocation.watch import UnusableSource, files_of, is_url, mark_at, why
+from sasgate.revocation.shelf import Key, Shelf, spki_of
+from sasgate.revocation.source import Source, SourceState
+from sasgate.revocation.sources import Sources
+from sasgate.revocation.watch import UnusableSource, files_of, is_url, mark_at
 
 
 __all__ = ["Plan", "SourceState", "Store", "UnusableSource"]
@@ -42,8 +41,6 @@ __all__ = ["Plan", "SourceState", "Store", "UnusableSource"]
 # Seconds: the longest between two looks at the wall clock, between two looks at files, and until
 # a file that seems unchanged is read again all the same.
 _TICK, _LOOK, _READ_AGAIN = 60.0, 5.0, 600.0
-# How often, a second apart, a file that is being written is looked at before a start gives up.
-_LOOKS_AT_START = 3
 
 _draw = SystemRandom().random
 
@@ -53,7 +50,9 @@ class Store:
 
     `wall` gives the aware time of day, `refresh` is a period in seconds or None for `auto`,
     `folder` is where verified lists are kept. `download` fails with `DownloadFailed`; cancelling
-    it ends it. `changed` is called after each swap. `in_thread` is for tests.
+    it ends it. `changed` is called after each swap, `kept` once
+    what is on disk, and so `exportable`, has changed. `in_thread` runs what blocks, and `draw` gives
+    numbers in [0, 1): both are for tests.
     """
 
     _log = Logger("sasgate.revocation")
@@ -69,13 +68,13 @@ class Store:
         download: Download,
         load: Load = load_list,
         changed: Callable[[Lists], None],
+        kept: Callable[[], None] = lambda: None,
         in_thread: InThread | None = None,
         draw: Callable[[], float] = _draw,
     ) -> None:
         self._reactor = reactor
         self._wall = wall
         self._plan = plan
-        self._refresh = refresh
         self._draw = draw
         self._in_thread: InThread = in_thread or partial(
             deferToThreadPool, reactor, reactor.getThreadPool()
@@ -87,18 +86,21 @@ class Store:
             self._shelf,
             load=load,
             in_thread=self._in_thread,
-            configured=self._is_configured,
+            configured=lambda name: name in self._sources,
             changed=changed,
         )
         self._intake.authorities = plan.authorities
+        self._sources = Sources(self._intake.holdings, refresh)
         self._asking = Asking(
-            reactor, wall, download=download, intake=self._intake, is_due=self._is_due
+            reactor,
+            wall,
+            download=download,
+            intake=self._intake,
+            is_due=lambda source: self._sources.is_due(source, wall()),
         )
-        self._offset = timedelta()
-        self._sources: dict[str, Source] = {}
         self._expired: set[Key] = set()
         self._timers: dict[str, IDelayedCall] = {}
-        self._pause: Deferred[None] | None = None
+        self._pausing: Deferred[None] | None = None
         self._busy = 0
         self._idle: list[Deferred[None]] = []
         self._open = self._closed = False
@@ -111,19 +113,7 @@ class Store:
     @property
     def states(self) -> tuple[SourceState, ...]:
         """Every source, and every list in force whose source is no longer configured."""
-        wall = self._wall()
-        holdings = self._intake.holdings
-        states = [
-            state_of(each, holdings.facts(each.key), partial(self._next_attempt, each, wall))
-            for each in self._sources.values()
-        ]
-        shown = {each.key for each in self._sources.values()}
-        states += [
-            state_of_kept(holdings.records[key], loaded.facts)
-            for key, loaded in holdings.lists.items()
-            if key not in shown
-        ]
-        return tuple(states)
+        return self._sources.states(self._wall(), self._reactor.seconds())
 
     @property
     def exportable(self) -> tuple[Exportable, ...]:
@@ -133,13 +123,15 @@ class Store:
     async def open(self) -> None:
         """Put in force what is kept and what files and folders hold; then keep it current.
 
+        To end it before, use `close`.
+
         Raises:
             UnusableSource: a file or folder can't be read or is no list of these CAs (S1).
             CancelledError: closed meanwhile.
         """
         try:
             await self._counted(self._begin())
-        except BaseException:
+        except Exception:
             await self.close()
             raise
         self._open = True
@@ -151,15 +143,16 @@ class Store:
 
         Raises:
             UnusableSource: the first that it could not.
+            CancelledError: closed meanwhile.
         """
-        await self._counted(self._examine(plan))
+        await self._counted(examine(self._intake, plan))
 
     def follow(self, plan: Plan, refresh: float | None) -> None:
         """Go on with another plan; lists of CAs that it doesn't have go out of force."""
         same = {*plan.authorities} == {*self._plan.authorities}
-        self._plan, self._refresh = plan, refresh
+        self._plan, self._sources.refresh = plan, refresh
         self._intake.authorities = plan.authorities
-        for source in list(self._sources.values()):
+        for source in self._sources:
             if source.name not in plan.sources and source.parent not in plan.sources:
                 self._drop(source)
         self._adopt()
@@ -208,10 +201,10 @@ class Store:
         """End everything that is under way; no list is loaded any more."""
         self._closed = True
         for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        if self._pause is not None:
-            self._pause.cancel()
+            if timer.active():
+                timer.cancel()
+        if self._pausing is not None:
+            self._pausing.cancel()
         self._asking.close()
         self._intake.close()
         if self._busy:
@@ -221,75 +214,28 @@ class Store:
 
     async def _begin(self) -> None:
         await self._intake.restore()
-        await self._read_offset()
+        self._sources.offset = await installations_offset(self._shelf, self._in_thread, self._draw)
         self._adopt()
-        for text in self._plan.sources:
-            if not is_url(text):
-                for path in files_of(Path(text)):
-                    await self._first_look(self._source(str(path), text))
+        for text in self._files():
+            for path in files_of(Path(text)):
+                source = self._sources.named(str(path), text)
+                await first_look(self._asking, source, self._reactor, self._pause)
 
-    async def _first_look(self, source: Source) -> None:
-        for _ in range(_LOOKS_AT_START):
-            began = self._reactor.seconds()
-            try:
-                await self._asking.read(source)
-            except BeingWritten:
-                await self._wait(1.0)
-            except NotNewer as error:
-                await self._asking.failed(source, error, began)
-                return
-            except (ListRefused, LoadFailed) as error:
-                raise UnusableSource(Path(source.name), str(error)) from error
-            else:
-                return
-        raise UnusableSource(Path(source.name), "is being written")
-
-    async def _wait(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         if self._closed:
             raise CancelledError
-        self._pause = deferLater(self._reactor, seconds)
+        self._pausing = deferLater(self._reactor, seconds)
         try:
-            await self._pause
+            await self._pausing
         finally:
-            self._pause = None
-
-    async def _examine(self, plan: Plan) -> None:
-        for path in (
-            path for text in plan.sources if not is_url(text) for path in files_of(Path(text))
-        ):
-            try:
-                with open_regular(path) as file:
-                    await self._intake.judge(file.fileno(), plan.authorities)
-            except OSError as error:
-                raise UnusableSource(path, why(error)) from error
-            except (ListRefused, LoadFailed) as error:
-                raise UnusableSource(path, str(error)) from error
-
-    async def _read_offset(self) -> None:
-        try:
-            kept = await self._in_thread(self._shelf.offset)
-        except (OSError, ValueError) as error:
-            self._log.warn(
-                "the hour of downloads is drawn anew: {error}", error=escaped(str(error))
-            )
-            kept = None
-        if kept is not None:
-            self._offset = kept
-            return
-        self._offset = draw_offset(self._draw)
-        try:
-            await self._in_thread(partial(self._shelf.set_offset, self._offset))
-        except OSError as error:
-            self._log.warn("the hour of downloads is not kept: {error}", error=escaped(str(error)))
+            self._pausing = None
 
     async def _refresh_all(self) -> tuple[SourceState, ...]:
-        for text in self._plan.sources:
-            if not is_url(text):
-                self._look_at(text, again=True)
-        asked = list(self._sources.values())
-        for source in asked:
+        for text in self._files():
+            self._look_at(text, again=True)
+        for source in self._sources.fetched:
             self._start(source)
-        for source in asked:
+        for source in self._sources:
             await source.ended()
         return self.states
 
@@ -311,44 +257,16 @@ class Store:
         if not (self._closed and failure.check(CancelledError)):
             self._log.failure("the store of lists failed", failure)
 
-    def _is_configured(self, name: str) -> bool:
-        return name in self._sources
-
-    def _is_due(self, source: Source) -> bool:
-        wall = self._wall()
-        return source.fetched_by_url and source.due(self._refresh, self._offset, wall) <= wall
-
-    def _next_attempt(self, source: Source, wall: datetime) -> datetime:
-        return wall + timedelta(seconds=self._wait_for(source, wall))
-
-    def _wait_for(self, source: Source, wall: datetime) -> float:
-        return source.wait(self._refresh, self._offset, wall, self._reactor.seconds())
+    def _files(self) -> list[str]:
+        return [text for text in self._plan.sources if not is_url(text)]
 
     def _adopt(self) -> None:
         for text in self._plan.sources:
             if is_url(text):
-                self._source(text)
-
-    def _source(self, name: str, parent: str | None = None) -> Source:
-        """The source of that name; a new one begins with what the shelf knows of it."""
-        if name in self._sources:
-            return self._sources[name]
-        source = self._sources[name] = Source(name, parent)
-        holdings = self._intake.holdings
-        record = holdings.last_of(name)
-        facts = None if record is None else holdings.facts(record.key)
-        if record is not None and facts is not None:
-            source.key, source.fetched, source.validators = (
-                record.key, record.fetched, record.validators,
-            )  # fmt: skip
-            source.known = Known(
-                facts.this_update, facts.next_update, record.interval, record.checked
-            )
-            source.error, source.error_at = record.error, record.error_at
-        return source
+                self._sources.named(text)
 
     def _drop(self, source: Source) -> None:
-        del self._sources[source.name]
+        self._sources.remove(source)
         self._asking.stop(source)
 
     def _start(self, source: Source) -> None:
@@ -365,10 +283,9 @@ class Store:
                 self._tick()
 
     def _ask_anew(self, chosen: Callable[[Source], bool]) -> None:
-        for source in self._sources.values():
+        for source in self._sources:
             if chosen(source):
-                source.forgive()
-                source.mark, source.validators = None, Validators()
+                self._sources.forgive(source)
                 if source.fetched_by_url and source.error:
                     self._start(source)
 
@@ -376,23 +293,22 @@ class Store:
         """Ask what is due, and come again when something will be."""
         if self._closed:
             return
-        wall = self._wall()
+        wall, now = self._wall(), self._reactor.seconds()
         self._say_what_expired(wall)
-        sources = [each for each in self._sources.values() if each.fetched_by_url]
-        for source in sources:
-            if not self._wait_for(source, wall):
+        for source in self._sources.fetched:
+            if not self._sources.wait(source, wall, now):
                 self._start(source)
-        waits = [self._wait_for(each, wall) for each in sources if not each.asking]
+        resting = [each for each in self._sources.fetched if not each.asking]
+        waits = [self._sources.wait(each, wall, now) for each in resting]
         self._later("tick", min([_TICK, *waits]), self._tick)
 
     def _look(self) -> None:
         """See which files were replaced."""
         if self._closed:
             return
-        paths = [text for text in self._plan.sources if not is_url(text)]
-        for text in paths:
+        for text in self._files():
             self._look_at(text)
-        if paths:
+        if self._files():
             self._later("look", _LOOK, self._look)
 
     def _look_at(self, text: str, *, again: bool = False) -> None:
@@ -400,18 +316,20 @@ class Store:
         try:
             names = [str(path) for path in files_of(Path(text))]
         except UnusableSource as error:
-            source = self._source(text, text)
-            if source.error != error.reason:
+            source = self._sources.named(text, text)
+            if source.error != error.reason and not self._closed:
                 source.mark = None
                 self._spawn(self._asking.failed(source, error, now))
             return
-        for source in [each for each in self._sources.values() if each.parent == text]:
+        for source in self._sources.found_by(text):
             if source.name not in names:
                 self._drop(source)
-                self._log.warn("{file} is gone; its list stays", file=escaped(source.name))
+                # What stood for a folder that could not be read goes when it can be.
+                if source.name != text:
+                    self._log.warn("{file} is gone; its list stays", file=escaped(source.name))
         for name in names:
-            source = self._source(name, text)
-            changed = mark_at(Path(name)) != source.mark or source.mark is None
+            source = self._sources.named(name, text)
+            changed = source.mark is None or mark_at(Path(name)) != source.mark
             if again or changed or now - source.read >= _READ_AGAIN:
                 self._start(source)
 
