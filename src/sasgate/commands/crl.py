@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from sasgate.commands.crl_daemon import forget, refresh
 from sasgate.commands.crl_table import expiry, name_of, names_of, table
 from sasgate.commands.daemon import config_option
 from sasgate.commands.faults import Refused
@@ -29,6 +30,10 @@ def crl(ctx: click.Context, config: Path) -> None:
     now = datetime.now(UTC)
     for line in table(_kept(config, now), now):
         click.echo(line)
+
+
+crl.add_command(refresh)
+crl.add_command(forget)
 
 
 @crl.command()
