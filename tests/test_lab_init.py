@@ -12,6 +12,7 @@ from sasgate.environments import PRESETS
 from sasgate.identity import NamePair
 from sasgate.lab.configuration import Ports, configuration
 from sasgate.lab.pki import Lab, NotALab
+from sasgate.lab.profile import BASE_URL
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import load_anchors, load_credential
 
@@ -167,6 +168,60 @@ def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(tmp_path: Pat
     assert result.exit_code == 1
     assert "Traceback" not in result.output
     assert str(tmp_path / "file") in result.output
+
+
+class TestPublisher:
+    """With `--publisher`, what the lab publishes is where the gateway looks."""
+
+    URL = "http://127.0.0.1:7089"
+
+    @pytest.fixture
+    def published(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab) -> Path:
+        monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
+        result = run(str(tmp_path / "new"), "--publisher", f"{self.URL}/")
+        assert result.exit_code == 0, result.output
+        assert f"Next: sasgate lab serve {tmp_path}/new --port 7089\n" in result.output
+        return tmp_path / "new"
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_each_environment_asks_for_its_lists_and_the_responder(
+        self, preset: str, published: Path
+    ) -> None:
+        environment = config.load(published / "sasgate.ini").environments[f"lab-{preset}"]
+        cas = (PRESETS[preset].root.name, PRESETS[preset].issuer.name)
+        assert environment.crl == tuple(f"{self.URL}/CRL/{ca}.crl" for ca in cas)
+        assert environment.ocsp == f"{self.URL}/ocsp"
+
+    def test_revocation_is_checked_every_minute(self, published: Path) -> None:
+        revocation = config.load(published / "sasgate.ini").revocation
+        assert (revocation.mode, revocation.refresh) == (RevocationMode.CRL_OR_OCSP, 60)
+
+    def test_the_certificates_name_the_publisher(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
+    ) -> None:
+        asked: list[str] = []
+
+        def create(directory: Path, *, base_url: str) -> Lab:
+            asked.append(base_url)
+            return copy_of(lab, directory)
+
+        monkeypatch.setattr(Lab, "create", create)
+        run(str(tmp_path / "with"), "--publisher", self.URL)
+        run(str(tmp_path / "without"))
+        assert asked == [self.URL, BASE_URL]
+
+    def test_switches_of_an_older_lab_do_not_outlive_it(self, published: Path) -> None:
+        switches = published / "publication.json"
+        switches.write_text("{}")
+        assert run(str(published), "--force").exit_code == 0
+        assert not switches.exists()
+
+    @pytest.mark.parametrize("url", ["", "8089", "127.0.0.1:8089", "ldap://127.0.0.1", "http://"])
+    def test_what_is_no_url_is_refused_at_once(self, url: str, tmp_path: Path) -> None:
+        result = run(str(tmp_path / "new"), "--publisher", url)
+        assert result.exit_code == 2
+        assert "--publisher" in result.output
+        assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("port", ["-1", "65535", "http"])

@@ -83,7 +83,8 @@ class Question:
 class Publisher:
     """The server; `asked` holds every request but those about the record, oldest first.
 
-    `clock` counts the seconds of late answers; it is the reactor itself by default.
+    `clock` counts the seconds of late answers; it is the reactor itself by default. `factory`
+    makes the connections, for whoever has an endpoint of its own.
     """
 
     def __init__(self, reactor: Any, board: Switchboard, clock: Any = None) -> None:
@@ -91,7 +92,7 @@ class Publisher:
         self.asked: list[Question] = []
         self._reactor = reactor
         self._publication = Publication(board.lab)
-        self._door = _Door(_Web(self, clock or reactor))
+        self.factory = _Door(_Web(self, clock or reactor))
         self._port: IListeningPort | None = None
 
     async def start(self, port: int = 0) -> str:
@@ -103,7 +104,7 @@ class Publisher:
         """
         self.board.open()
         self._port = await TCP4ServerEndpoint(self._reactor, port, interface=HOST).listen(
-            self._door
+            self.factory
         )
         return self.url
 
@@ -121,7 +122,7 @@ class Publisher:
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
-        await self._door.cleared()
+        await self.factory.cleared()
 
     def serve(self, enquiry: Enquiry) -> Served:
         """What a request gets, by the switches of this moment; both are kept in `asked`."""
