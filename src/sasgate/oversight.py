@@ -18,7 +18,6 @@ from sasgate.revocation.checks import Checks
 from sasgate.revocation.disengagement import Disengagements
 from sasgate.revocation.download import Downloader
 from sasgate.revocation.export import Export, NotExported
-from sasgate.revocation.lists import Lists
 from sasgate.revocation.loading import LoadLimits, load_list
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_client import OCSPClient
@@ -74,7 +73,8 @@ class Oversight:
             refresh=revocation.refresh,
             download=Downloader(reactor, limits, revocation.proxy, folder).get,
             load=partial(load_list, limits=LoadLimits(size=limits.crl_size)),
-            changed=self._lists_changed,
+            changed=self.checks.lists_changed,
+            kept=self._export,
         )
         orders = Orders(self._disengagements, self._store, lambda: self._plan, wall)
         self._control = Control(reactor, settings.state / "control", orders.handlers, wall=wall)
@@ -132,10 +132,6 @@ class Oversight:
         self._control.stop()
         self._disengagements.close()
         await self._store.close()
-
-    def _lists_changed(self, lists: Lists) -> None:
-        self.checks.lists_changed(lists)
-        self._export()
 
     def _word_changed(self) -> None:
         self.checks.changed()

@@ -98,12 +98,17 @@ class Holdings:
     def exportable(
         self, authorities: Collection[x509.Certificate], shelf: Shelf
     ) -> tuple[Exportable, ...]:
-        """The lists in force that are on the shelf, with a CA that each was verified against."""
+        """The lists in force, each with a CA that it was verified against.
+
+        None at all while one of them is not on the shelf: a neighbour that lacks the list of one
+        CA refuses everybody, and what it was given before is better.
+        """
+        if not self.unkept.isdisjoint(self.lists):
+            return ()
         cas = {fingerprint(ca): ca for ca in authorities}
         return tuple(
             Exportable(ca, loaded.facts, shelf.path_of(key.name))
             for key, loaded in self.lists.items()
-            if key not in self.unkept
             for ca in [cas.get(loaded.facts.issuers[0])]
             if ca is not None
         )

@@ -117,6 +117,7 @@ class _Wires(WrappingFactory[Any]):
     def __init__(self, wrapped: IProtocolFactory, line: Line) -> None:
         super().__init__(wrapped)
         self.line = line
+        wrapped.noisy = False  # type: ignore[attr-defined]  # or each call would be two lines of log
 
     def buildProtocol(self, addr: Any) -> "_Wire":
         """The wire; named by Twisted."""

@@ -51,8 +51,8 @@ class Store:
     `wall` gives the aware time of day, `refresh` is a period in seconds or None for `auto`,
     `folder` is where verified lists are kept. `download` fails with `DownloadFailed`; cancelling
     it ends it. `changed` is called after each swap, `kept` once
-    what is on disk, and so `exportable`, has changed. `in_thread` runs what blocks, and `draw` gives
-    numbers in [0, 1): both are for tests.
+    what is on disk, and so `exportable`, has changed. `in_thread` runs what blocks, and `draw`
+    gives numbers in [0, 1): both are for tests.
     """
 
     _log = Logger("sasgate.revocation")
@@ -88,6 +88,7 @@ class Store:
             in_thread=self._in_thread,
             configured=lambda name: name in self._sources,
             changed=changed,
+            kept=kept,
         )
         self._intake.authorities = plan.authorities
         self._sources = Sources(self._intake.holdings, refresh)
@@ -117,7 +118,7 @@ class Store:
 
     @property
     def exportable(self) -> tuple[Exportable, ...]:
-        """The lists in force, as far as they could be kept."""
+        """The lists in force; none while one of them is not on the disk."""
         return self._intake.holdings.exportable(self._plan.authorities, self._shelf)
 
     async def open(self) -> None:
