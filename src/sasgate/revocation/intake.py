@@ -118,6 +118,7 @@ class Intake:
             if self.holdings.facts(key) != facts:
                 self.holdings.lists[key] = loaded
                 self.swap()
+                self._tell(facts)
             if not whole:
                 await self._keep(record, file)
             elif record.source == name:
@@ -254,11 +255,23 @@ class Intake:
             "", key.spki, self._wall(), None, Validators(), None, facts, held_of(facts)
         )
         self.holdings.restore(key, loaded, record)
+        self._tell(facts)
 
     def _not_needed(self, kept: Kept, key: Key | None) -> None:
         if key is not None:
             self.holdings.drop(key)
         self._log.info("{path} is of a CA that is not configured", path=str(kept.path))
+
+    def _tell(self, facts: VerifiedList) -> None:
+        self._log.info(
+            "list {number} of {issuer} is in force: {entries} entries, issued {issued}, expires"
+            " {expires} UTC",
+            number=facts.number,
+            issuer=facts.issuer_name,
+            entries=facts.entries,
+            issued=f"{facts.this_update:%Y-%m-%d %H:%M}",
+            expires=f"{facts.next_update:%Y-%m-%d %H:%M}",
+        )
 
     def _set_aside(self, key: Key | None, what: str, outcome: str) -> None:
         if key is not None:
