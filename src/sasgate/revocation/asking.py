@@ -27,6 +27,8 @@ from sasgate.revocation.source import Source
 from sasgate.revocation.watch import Mark, UnusableSource, mark_at, why
 
 
+_log = Logger("sasgate.revocation")
+
 Download = Callable[[str, Validators], Deferred[Any]]
 
 # Looks at which a file may be found in the middle of being written, before that is a fault.
@@ -55,8 +57,6 @@ _EXPECTED = (
 
 class Asking:
     """Asks sources; `is_due` says which still is although it answered."""
-
-    _log = Logger("sasgate.revocation")
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Asking:
             if self._closed or source.gone:
                 return
             if not isinstance(error, _EXPECTED):
-                self._log.failure("asking {source} for its list failed", source=source.name)
+                _log.failure("asking {source} for its list failed", source=source.name)
             await self.failed(source, error, began)
         else:
             self._settle(source, began)
@@ -217,11 +217,11 @@ class Asking:
         current = source.has_current(self._wall())
         passing = isinstance(error, DownloadFailed) and current
         facts = self._intake.holdings.facts(source.key)
-        kept = "no list of it is held"
+        kept = "it has given none that is held"
         if facts is not None:
             until = f"{facts.next_update:%Y-%m-%d %H:%M} UTC"
             kept = f"list {facts.number} of {facts.issuer_name} is kept, valid until {until}"
-        self._log.emit(
+        _log.emit(
             LogLevel.warn if passing else LogLevel.critical,
             "no usable list from {source}: {error}; {kept}",
             source=escaped(source.name),

@@ -24,6 +24,8 @@ from sasgate.revocation.refusal import ListRefused, Refusal
 from sasgate.revocation.shelf import Kept, Key, Record, Shelf, key_of
 
 
+_log = Logger("sasgate.revocation")
+
 InThread = Callable[[Callable[[], Any]], Deferred[Any]]
 Load = Callable[..., Deferred[LoadedList]]
 
@@ -37,8 +39,6 @@ class Intake:
     still is. `authorities` may be replaced at
     any moment, and count for what is loaded from then on.
     """
-
-    _log = Logger("sasgate.revocation")
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Intake:
             await self._in_thread(self._shelf.prepare)
             kept, faults = await self._in_thread(self._shelf.read)
         except OSError as error:
-            self._log.critical(
+            _log.critical(
                 "lists cannot be kept in {folder}: {error}; without the network a restart would "
                 "begin with none",
                 folder=str(self._shelf.folder),
@@ -140,7 +140,7 @@ class Intake:
             )
             return
         for fault in faults:
-            self._log.critical("{fault}; it is not believed", fault=escaped(fault))
+            _log.critical("{fault}; it is not believed", fault=escaped(fault))
         for each in kept:
             if each.record is not None:
                 self.holdings.records[each.record.key] = each.record
@@ -167,7 +167,7 @@ class Intake:
         try:
             self._changed(self.lists)
         except Exception:
-            self._log.failure("lists changed; telling so failed")
+            _log.failure("lists changed; telling so failed")
 
     async def _judge(
         self, source: int | bytes, authorities: tuple[x509.Certificate, ...]
@@ -214,7 +214,7 @@ class Intake:
             try:
                 await self._in_thread(write)
             except (OSError, ValueError) as error:
-                self._log.critical(
+                _log.critical(
                     "list {number} of {issuer} is in force but could not be kept in {folder}: "
                     "{error}",
                     number=record.facts.number,
@@ -260,10 +260,10 @@ class Intake:
     def _not_needed(self, kept: Kept, key: Key | None) -> None:
         if key is not None:
             self.holdings.drop(key)
-        self._log.info("{path} is of a CA that is not configured", path=str(kept.path))
+        _log.info("{path} is of a CA that is not configured", path=str(kept.path))
 
     def _tell(self, facts: VerifiedList) -> None:
-        self._log.info(
+        _log.info(
             "list {number} of {issuer} is in force: {entries} entries, issued {issued}, expires"
             " {expires} UTC",
             number=facts.number,
@@ -280,7 +280,7 @@ class Intake:
         self._alarm(what, outcome)
 
     def _alarm(self, what: str, outcome: str) -> None:
-        self._log.critical("{what}; {outcome}", what=escaped(what), outcome=outcome)
+        _log.critical("{what}; {outcome}", what=escaped(what), outcome=outcome)
 
     def _drop_if_foreign(self, key: Key) -> None:
         facts = self.holdings.facts(key)

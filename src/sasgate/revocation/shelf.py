@@ -249,20 +249,24 @@ def _der_of(source: int, sha256: str) -> bytes:
 
 
 def _encode(record: Record) -> bytes:
-    held = record.held
+    held, interval = record.held, record.interval
     plain = {
         "version": _VERSION,
         "source": record.source,
         "spki": record.spki,
         "fetched": record.fetched.isoformat(),
-        "checked": record.checked and record.checked.isoformat(),
+        "checked": None if record.checked is None else record.checked.isoformat(),
         "etag": record.validators.etag,
         "last_modified": record.validators.last_modified,
-        "interval": record.interval and record.interval.total_seconds(),
+        "interval": None if interval is None else interval.total_seconds(),
         "facts": plain_facts(record.facts),
-        "held": held and [held.number, held.this_update.isoformat(), held.signed_sha256],
+        "held": (
+            None
+            if held is None
+            else [held.number, held.this_update.isoformat(), held.signed_sha256]
+        ),
         "error": record.error[:_LONGEST_ERROR],
-        "error_at": record.error_at and record.error_at.isoformat(),
+        "error_at": None if record.error_at is None else record.error_at.isoformat(),
     }
     return json.dumps(plain, indent=1).encode() + b"\n"
 

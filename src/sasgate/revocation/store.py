@@ -36,6 +36,8 @@ from sasgate.revocation.sources import Sources
 from sasgate.revocation.watch import UnusableSource, files_of, is_url, mark_at
 
 
+_log = Logger("sasgate.revocation")
+
 __all__ = ["Plan", "SourceState", "Store", "UnusableSource"]
 
 # Seconds: the longest between two looks at the wall clock, between two looks at files, and until
@@ -54,8 +56,6 @@ class Store:
     what is on disk, and so `exportable`, has changed. `in_thread` runs what blocks, and `draw`
     gives numbers in [0, 1): both are for tests.
     """
-
-    _log = Logger("sasgate.revocation")
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class Store:
             self._spawn(self._intake.note(record))
         names = tuple(dict.fromkeys(key.issuer for key in keys))
         for name in names:
-            self._log.warn(
+            _log.warn(
                 "the numbers of the lists of {issuer} are forgotten, by {who}: {why}",
                 issuer=name,
                 who=escaped(who),
@@ -256,7 +256,7 @@ class Store:
 
     def _defect(self, failure: Failure) -> None:
         if not (self._closed and failure.check(CancelledError)):
-            self._log.failure("the store of lists failed", failure)
+            _log.failure("the store of lists failed", failure)
 
     def _files(self) -> list[str]:
         return [text for text in self._plan.sources if not is_url(text)]
@@ -327,7 +327,7 @@ class Store:
                 self._drop(source)
                 # What stood for a folder that could not be read goes when it can be.
                 if source.name != text:
-                    self._log.warn("{file} is gone; its list stays", file=escaped(source.name))
+                    _log.warn("{file} is gone; its list stays", file=escaped(source.name))
         for name in names:
             source = self._sources.named(name, text)
             changed = source.mark is None or mark_at(Path(name)) != source.mark
@@ -344,7 +344,7 @@ class Store:
         expired = dict(self._intake.holdings.expired(wall))
         for key in expired.keys() - self._expired:
             facts = expired[key]
-            self._log.critical(
+            _log.critical(
                 "list {number} of {issuer} expired on {when} and no newer one came",
                 number=facts.number,
                 issuer=facts.issuer_name,
