@@ -14,6 +14,7 @@ from configurations import line_of
 from sasgate.commands import main
 from sasgate.commands.check import check as check_command
 from sasgate.environments import PRODUCTION
+from sasgate.lab.lists import sign_list
 from sasgate.lab.pki import Lab
 
 
@@ -99,7 +100,7 @@ def test_ok_does_not_hide_what_cannot_start_yet(production: Path) -> None:
     output = check(production).output
     _, refuses, rest = output.partition("REFUSES TO START")
     assert refuses
-    for asked in ("[revocation] mode = crl-or-ocsp", "[sasgate] admin", "[outbound] listen"):
+    for asked in ("[sasgate] admin", "[outbound] listen"):
         assert asked in rest
 
 
@@ -378,6 +379,46 @@ def test_sheet_is_not_made_of_a_faulty_file(gate: Path) -> None:
     gate.write_text(GATE.replace("= off", "= of"), "utf-8")
     result = check("--for-ans", gate)
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def with_lists(gate: Path, source: Path) -> Path:
+    text = gate.read_text().replace("mode = off", "mode = crl")
+    gate.write_text(text.replace("url = https", f"crl = {source}\nurl = https"))
+    return gate
+
+
+def test_lists_in_files_are_no_fault(gate: Path, lab: Lab, tmp_path: Path) -> None:
+    for name in ("ACR-EL-TEST", "ACI-EL-ORG-TEST"):
+        (tmp_path / f"{name}.crl").write_bytes(sign_list(lab.authorities[name]))
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (tmp_path / "ACR-EL-TEST.crl").rename(lists / "a")
+    (tmp_path / "ACI-EL-ORG-TEST.crl").rename(lists / "b")
+    assert check(with_lists(gate, lists)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "does not exist"), (b"", "empty"), (b"<html>log in</html>", "a web page")],
+)
+def test_s1_a_list_in_a_file_that_is_none_is_named(
+    gate: Path, content: bytes | None, reason: str
+) -> None:
+    source = gate.parent / "list.crl"
+    if content is not None:
+        source.write_bytes(content)
+    result = check(with_lists(gate, source))
+    assert result.exit_code == 1
+    assert f"[environment:own] crl = {source}: " in result.stderr
+    assert reason in result.stderr
+
+
+def test_s1_a_list_of_another_ca_is_named(gate: Path, lab: Lab) -> None:
+    source = gate.parent / "list.crl"
+    source.write_bytes(sign_list(lab.authorities["ACI-EL-PERS-TEST"]))
+    result = check(with_lists(gate, source))
+    assert result.exit_code == 1
+    assert str(source) in result.stderr
 
 
 def test_now_is_the_present(gate: Path) -> None:

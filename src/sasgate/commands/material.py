@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from sasgate.commands.list_files import list_faults
 from sasgate.errors import ConfigError, Fault
 from sasgate.generation import load_trust
 from sasgate.identity import Identity, UnreadableCertificate
@@ -41,6 +42,8 @@ def load_material(settings: Settings, now: datetime) -> Material:
         except ConfigError as error:
             faults.extend(error.faults)
     faults.extend(_faulty_roots(settings))
+    if anchors:
+        faults.extend(list_faults(settings, anchors, now))
     if faults:
         last = float("inf")
         # The same CA file serves several environments, the same fault is told once.
