@@ -21,9 +21,9 @@ from configurations import write
 from loopback import answer, closed_port, mute_server, web_server
 from sasgate.commands import main
 from sasgate.commands.flows import Expected, Flow, flows
-from sasgate.commands.material import load_material
 from sasgate.commands.online import Outcome, try_flow
 from sasgate.config import load
+from sasgate.generation import load_trust
 from sasgate.lab.pki import Lab
 
 
@@ -68,7 +68,7 @@ def outbound_text(lab: Lab, extra: str = "") -> str:
 
 def needed(folder: Path, text: str) -> tuple[Flow, ...]:
     settings = load(write(folder, text))
-    return flows(settings, load_material(settings, datetime.now(UTC)).anchors)
+    return flows(settings, load_trust(settings, datetime.now(UTC)).anchors)
 
 
 def online(folder: Path, text: str) -> Result:
