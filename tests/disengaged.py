@@ -39,7 +39,12 @@ class Bench:
         """The process that runs next."""
         names = {ORG: "ACI-EL-ORG", OTHER: "OTHER"}
         self.held = Disengagements(
-            self.clock, self.wall, self.path, self.admit_for, self._changed, name=names.__getitem__
+            self.clock,
+            self.wall,
+            self.path,
+            self.admit_for,
+            self._changed,
+            name=lambda sha256: names.get(sha256, sha256),
         )
         self.held.open()
         return self.held

@@ -13,7 +13,7 @@ forget      issuer: str, a CA as above; reason: str
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from attrs import asdict, frozen
 from twisted.internet.defer import Deferred
@@ -30,6 +30,9 @@ from sasgate.revocation.order_words import (
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.shelf import fingerprint
 from sasgate.revocation.source import SourceState
+
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -80,7 +83,7 @@ class Orders:
     def _authorities(self, name: object) -> tuple[str, tuple[str, ...]]:
         if name is None:
             return "all CAs", ()
-        found = self.plan().named(checked_text(name, "authority"))
+        found = _found(self.plan().named, checked_text(name, "authority"))
         # Roots issue no clients: disengaging one would seem to help and admit nobody.
         issuing = [ca for ca in found if ca.issuer != ca.subject]
         if not issuing:
@@ -111,9 +114,18 @@ class Orders:
     def _forget(self, request: Request) -> Answer:
         given = _arguments(request, "issuer", "reason")
         issuer, reason = checked_text(given["issuer"], "issuer"), checked_reason(given["reason"])
-        names = self.store.forget(issuer, request.who, reason)
+        names = _found(self.store.forget, issuer, request.who, reason)
         lines = (f"The next verified list is taken whatever its number: {each}" for each in names)
         return Answer(ok=True, text="\n".join(lines), data={"forgotten": list(names)})
+
+
+def _found(look_up: Callable[..., T], *arguments: str) -> T:
+    """What is looked up; only there does a LookupError mean that a name is wrong."""
+    try:
+        return look_up(*arguments)
+    except LookupError as error:
+        # A KeyError would print its text in quotes.
+        raise Unacceptable(str(error.args[0] if error.args else error)) from None
 
 
 def _refusing(
@@ -122,9 +134,6 @@ def _refusing(
     def handle(request: Request) -> Answer | Deferred[Answer]:
         try:
             return obey(request)
-        except LookupError as error:
-            # A KeyError would print its text in quotes.
-            return Answer(ok=False, text=str(error.args[0] if error.args else error))
         except (Unacceptable, NotKept) as error:
             return Answer(ok=False, text=str(error))
 
