@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -269,7 +270,7 @@ class WithinTests(TestCase):
         leaf = Identity.read(self.lab.clients[client].certificate)
         issuer = self.lab.authorities[ORG].certificate
         answer = cache.status(leaf, issuer, Responder(f"{publisher.url}/ocsp"))
-        said = answer if not hasattr(answer, "addCallback") else await answer
+        said = await answer if isinstance(answer, Deferred) else answer
         return said.status if isinstance(said, Answer) else said
 
     async def test_the_gateways_client_asks_and_is_counted(self) -> None:
