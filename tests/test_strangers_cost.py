@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from sasgate import headers
-from sasgate.service import with_backlog
+from sasgate.ports import with_backlog
 from test_journal import EXPIRED, STRANGER, Desk
 
 
