@@ -96,18 +96,21 @@ class MemoryGateway:
         deadlines = Deadlines(self.clock)
         deadlines.start()
         self.servers = Servers(deadlines, self.clock)
-        state = folder / "disengagement.json"
-        self.outages = Disengagements(self.clock, self.wall, state, None, lambda: None)
         self.surroundings = Surroundings(
             reactor=self.clock,
             wall=self.wall,
             journal=self.journal,  # type: ignore[arg-type]
             deadlines=deadlines,
             limits=evolve(Limits(), **limits),
-            checks=Checks(self.wall, self.outages),
+            checks=self.make_checks(),
         )
         self.listener = InboundListener(self.rules(changes), self.surroundings)
         self.door = Door(self.listener, proxied=proxied)
+
+    def make_checks(self) -> Checks:
+        """What the listener asks about revocation: nothing is disengaged, nobody is asked."""
+        state = self.folder / "disengagement.json"
+        return Checks(self.wall, Disengagements(self.clock, self.wall, state, None, lambda: None))
 
     def wall(self) -> datetime:
         return self.now + timedelta(seconds=self.clock.seconds())
