@@ -380,6 +380,16 @@ class TestInDoubt:
         bench.path.chmod(mode)
         self.assert_lost(bench, logged)
 
+    def test_what_others_could_write_is_not_believed_once_they_no_longer_can(
+        self, bench: Bench
+    ) -> None:
+        bench.disengage()
+        bench.path.chmod(0o666)
+        bench.crash()
+        bench.path.chmod(0o640)
+        bench.crash()
+        assert bench.word() == NONE
+
     def test_a_link(self, bench: Bench, logged: list[LogEvent], tmp_path: Path) -> None:
         bench.disengage()
         bench.path.rename(tmp_path / "real")
@@ -489,6 +499,14 @@ class TestClocks:
         bench.pass_time(4 * HOUR - 1)
         assert bench.on()
         bench.pass_time(1)
+        assert bench.word() == NONE
+
+    def test_an_earlier_beginning_gives_back_no_time(self, bench: Bench) -> None:
+        bench.unknown()
+        bench.pass_time(20 * HOUR)
+        bench.jump(hours=-19)
+        bench.unknown(ago=2 * HOUR)
+        bench.pass_time(4 * HOUR)
         assert bench.word() == NONE
 
     @pytest.mark.parametrize("hand", [True, False])
