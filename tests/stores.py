@@ -39,7 +39,7 @@ Served = bytes | Exception | Deferred[Any]
 
 
 def load_here(
-    reactor: object, source: int, authorities: Sequence[x509.Certificate], now: datetime
+    _reactor: object, source: int, authorities: Sequence[x509.Certificate], now: datetime
 ) -> Deferred[LoadedList]:
     """As `load_list`, at once and in this process."""
     data = os.pread(source, 1 << 26, 0)

@@ -40,7 +40,7 @@ class BeingWritten(Exception):
 
 
 class NothingToCompare(Exception):
-    """The server says that nothing changed, and nothing is held."""
+    """The server says that nothing changed, about something that is not held."""
 
 
 _EXPECTED = (
@@ -182,7 +182,7 @@ class Asking:
         record = self._intake.holdings.records.get(source.key) if source.key else None
         if record is None or sent == Validators() or not self._is_kept(source):
             source.known = Known()
-            raise NothingToCompare("the server says that nothing changed since nothing was held")
+            raise NothingToCompare("the server says that a list is unchanged which is not held")
         now = self._wall()
         source.known = evolve(source.known, checked=now)
         source.error, source.error_at = "", None
@@ -191,7 +191,7 @@ class Asking:
 
     def _answered(self, source: Source, record: Record, validators: Validators) -> None:
         facts, now = record.facts, self._wall()
-        source.key = record.key
+        source.key, source.gave = record.key, facts.signed_sha256
         source.known = Known(facts.this_update, facts.next_update, record.interval, now)
         source.validators = validators
         source.error, source.error_at = "", None
@@ -206,8 +206,10 @@ class Asking:
             source.forgive()
 
     def _is_kept(self, source: Source) -> bool:
-        holdings = self._intake.holdings
-        return source.key in holdings.lists and source.key not in holdings.unkept
+        """Whether the very list that it last gave is in force, and on the disk."""
+        facts = self._intake.holdings.facts(source.key)
+        unkept = source.key in self._intake.holdings.unkept
+        return facts is not None and facts.signed_sha256 == source.gave and not unkept
 
     async def _remember(self, record: Record) -> None:
         self._intake.holdings.records[record.key] = record

@@ -42,7 +42,8 @@ class SourceState:
 class Source:
     """A URL or a file, by its `name`; `parent` is the configured path that a file was found by.
 
-    `key` is that of the list that it last gave, `known` what is remembered of that. Of a file,
+    `key` is that of the list that it last gave, `gave` the SHA-256 of that one's signed part, and
+    `known` what is remembered of it. Of a file,
     `mark` is what it was when it was last read, at `read` seconds of the reactor's clock;
     `unsettled` counts the looks at which it was being written.
     """
@@ -50,6 +51,7 @@ class Source:
     name: str
     parent: str | None = None
     key: Key | None = None
+    gave: str = ""
     known: Known = field(factory=Known)
     validators: Validators = field(factory=Validators)
     fetched: datetime | None = None

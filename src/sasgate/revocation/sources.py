@@ -78,7 +78,8 @@ class Sources:
         facts = None if record is None else self.holdings.facts(record.key)
         if record is None or facts is None:
             return source
-        source.key, source.fetched = record.key, record.fetched
+        source.key, source.gave = record.key, facts.signed_sha256
+        source.fetched = record.fetched
         source.error, source.error_at = record.error, record.error_at
         source.validators = record.validators
         source.known = Known(facts.this_update, facts.next_update, record.interval, record.checked)
