@@ -12,7 +12,7 @@ from sasgate.revocation.chain import Chain
 from sasgate.revocation.lists import Lists
 from sasgate.revocation.lists import Word as ListsWord
 from sasgate.revocation.ocsp_words import Answer, Word, policy_word
-from sasgate.revocation.policy import Disengagement, ListWord, OCSPWord, Ruling, Status, rule
+from sasgate.revocation.policy import Disengagement, ListWord, OCSPWord, Ruling, rule
 from sasgate.settings import RevocationMode
 
 
@@ -97,8 +97,3 @@ class Checked:
 
     ruling: Ruling
     until: datetime | None = None
-
-    @property
-    def good(self) -> bool:
-        """Whether the certificate may pass."""
-        return self.ruling.status is Status.GOOD
