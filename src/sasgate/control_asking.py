@@ -75,7 +75,9 @@ def ask(
             finally:
                 _withdraw(folder, request.id)
     except FileNotFoundError:
-        raise NotAnswered(f"{path} is absent: no daemon has run with this state folder") from None
+        raise NotAnswered(
+            f"{path} is absent: no daemon that checks revocation has run with this state folder"
+        ) from None
     except PermissionError:
         raise NotAnswered(
             f"{path} is not for this user: run as root, or as the user of the service"
