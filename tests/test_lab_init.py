@@ -210,11 +210,15 @@ class TestPublisher:
         run(str(tmp_path / "without"))
         assert asked == [self.URL, BASE_URL]
 
-    def test_switches_of_an_older_lab_do_not_outlive_it(self, published: Path) -> None:
+    def test_switches_and_lists_of_an_older_lab_do_not_outlive_it(self, published: Path) -> None:
         switches = published / "publication.json"
         switches.write_text("{}")
+        kept = published / "state" / "crl"
+        kept.mkdir(parents=True)
+        (kept / "of-a-CA-that-is-no-more.crl").write_text("")
         assert run(str(published), "--force").exit_code == 0
         assert not switches.exists()
+        assert not kept.exists()
 
     @pytest.mark.parametrize("url", ["", "8089", "127.0.0.1:8089", "ldap://127.0.0.1", "http://"])
     def test_what_is_no_url_is_refused_at_once(self, url: str, tmp_path: Path) -> None:

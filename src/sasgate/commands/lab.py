@@ -9,10 +9,15 @@ from sasgate.commands import lab_publication
 from sasgate.config.backends import backend_from
 from sasgate.config.values import Rejected, http_url
 from sasgate.lab.catalogue import CATALOGUE
-from sasgate.lab.configuration import FILE, PUBLISHER_PORT, Ports, configuration
+from sasgate.lab.configuration import (
+    FILE,
+    PUBLISHER_PORT,
+    Ports,
+    configuration,
+    forget_earlier,
+)
 from sasgate.lab.pki import MARK, Lab
 from sasgate.lab.profile import BASE_URL
-from sasgate.lab.switchboard import FILE as SWITCHES
 
 
 def _checked_backend(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -73,7 +78,7 @@ def init(directory: Path, port: int, backend: str, publisher: str | None, *, for
     try:
         made = Lab.create(directory, base_url=publisher or BASE_URL)
         (directory / FILE).write_text(configuration(ports, backend, publisher), "utf-8")
-        (directory / SWITCHES).unlink(missing_ok=True)
+        forget_earlier(directory)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
     click.echo(_report(made, publisher))

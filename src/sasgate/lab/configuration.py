@@ -1,20 +1,26 @@
-"""The configuration file of a lab's gateway."""
+"""The configuration file of a lab's gateway, and what the gateway leaves beside it."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
 
 from attrs import frozen
 
 from sasgate.environments import PREPRODUCTION, PRODUCTION, RECETTE, Preset
 from sasgate.lab import trees
 from sasgate.lab.profile import Publication
+from sasgate.lab.switchboard import FILE as SWITCHES
 
 
 FILE = "sasgate.ini"
+STATE = "state"
 PUBLISHER_PORT = 8089
 
 _TEXT = """\
 # Written by `sasgate lab init`: a gateway whose only friends are the lab's own certificates.
 
 [sasgate]
-state = state
+state = {state}
 ca = ca
 
 [inbound]
@@ -71,7 +77,10 @@ def configuration(ports: Ports, backend: str, publisher: str | None = None) -> s
     revocation.
     """
     head = _TEXT.format(
-        listen=_endpoint(ports.test), listen_production=_endpoint(ports.production), backend=backend
+        state=STATE,
+        listen=_endpoint(ports.test),
+        listen_production=_endpoint(ports.production),
+        backend=backend,
     )
     head += _UNPUBLISHED if publisher is None else _PUBLISHED
     return head + "".join(
@@ -82,6 +91,19 @@ def configuration(ports: Ports, backend: str, publisher: str | None = None) -> s
             (PRODUCTION, trees.ROOT, trees.ORG),
         )
     )
+
+
+def forget_earlier(directory: Path) -> None:
+    """Remove what gateway and publisher of an earlier lab in `directory` have kept.
+
+    The lists there are those of CAs that are no more.
+
+    Raises:
+        OSError: something there can't be removed.
+    """
+    (directory / SWITCHES).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory / STATE)
 
 
 def _endpoint(port: int) -> str:
