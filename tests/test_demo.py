@@ -15,13 +15,15 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from processes import LoggedProcess, environment
-from sasgate.lab import demo, demo_cases, scene
+from sasgate.lab import demo, demo_case, demo_cases, demo_revocation, scene
 from sasgate.lab.catalogue import CATALOGUE
-from sasgate.lab.demo_cases import Act, Case, acts
+from sasgate.lab.demo_case import Act, Case
+from sasgate.lab.demo_cases import acts
 from sasgate.lab.pki import MARK, Lab
 from sasgate.lab.platform import Failure, NoResponse, Response
 from sasgate.lab.processes import Child, Ending, NotReady
 from sasgate.lab.scene import Scene
+from sasgate.lab.switchboard import FILE as SWITCHES
 
 
 COMMAND = (sys.executable, "-m", "sasgate.lab.demo")
@@ -73,6 +75,20 @@ class TestWhole:
         journal = shown[1].partition("What the administrator sees")[2]
         assert "admitted SUCCESS" in journal
         assert "refused 403" in journal
+        assert "cut FAILED:revoked" in journal
+
+    def test_it_shows_the_beginning_and_the_end_of_a_disengagement(
+        self, shown: tuple[int, str, Path]
+    ) -> None:
+        journal = " ".join(shown[1].partition("What the administrator sees")[2].split())
+        begun, used, ended = (
+            journal.index("revocation checks are disengaged by hand for all CAs by "),
+            journal.index("on the last verified list: OCSP: no usable answer"),
+            journal.index("revocation checks are engaged again (engaged by "),
+        )
+        assert begun < used < ended
+        assert journal.count(demo_revocation.REASON) == 2
+        assert "1 admitted under it" in journal
 
     def test_it_says_how_to_go_on_by_hand(self, shown: tuple[int, str, Path]) -> None:
         assert "make demo KEEP=1" in shown[1]
@@ -92,6 +108,7 @@ def left_running(kept_folder: Path) -> Iterator[LoggedProcess]:
     """Running, over the folder of an earlier run."""
     (kept_folder / demo.KEPT).mkdir()
     (kept_folder / demo.KEPT / MARK).write_text("{}")
+    (kept_folder / demo.KEPT / SWITCHES).write_text("of another version")
     with start(kept_folder, "--keep") as process:
         process.wait_for(KEPT_UNTIL)
         yield process
@@ -112,12 +129,14 @@ class TestKept:
             capture_output=True,
             text=True,
             cwd=kept_folder,
+            env=environment(),
             timeout=60,
             check=False,
         )
         assert result.returncode == 0, result.stderr
         statuses = re.findall(r"^HTTP/1.1 (\d+)", result.stdout, re.MULTILINE)
-        assert statuses == ["200", "200", "403", "401"], result.stdout
+        assert statuses == ["200", "200", "403", "401", "401"], result.stdout
+        assert "FAILED:revoked" in result.stdout
 
     def test_its_lines_fit_a_narrow_terminal(
         self, left_running: LoggedProcess, kept_folder: Path
@@ -130,7 +149,7 @@ class TestKept:
 
 
 class TestEndOfKept:
-    """Whatever ends it, its two processes end with it."""
+    """Whatever ends it, its three processes end with it."""
 
     @pytest.fixture
     def kept(self, tmp_path: Path) -> Iterator[LoggedProcess]:
@@ -143,7 +162,7 @@ class TestEndOfKept:
         self, kept: LoggedProcess, tmp_path: Path, number: signal.Signals
     ) -> None:
         children = descendants(kept.process.pid)
-        assert len(children) == 2
+        assert len(children) == 3
         kept.send_signal(number)
         assert kept.wait() == 0, kept.log
         assert alive(children) == set()
@@ -197,7 +216,7 @@ class TestInterrupted:
         monkeypatch.setattr(demo, "acts", lambda: (("A signal", cases),))
         result = CliRunner().invoke(demo.main)
         assert result.exit_code == 128 + number, result.output
-        assert len(children) == 2
+        assert len(children) == 3
         assert alive(children) == set()
         assert list(temporary.iterdir()) == []
 
@@ -319,33 +338,33 @@ class TestWords:
         return Response(status, (), body.encode())
 
     def test_a_refusal_is_told_by_its_reason(self) -> None:
-        assert demo_cases._words(self.refusal(), ()) == "401 expired"
+        assert demo_case.words(self.refusal(), ()) == "401 expired"
 
     def test_a_refusal_whose_request_reached_the_backend_is_not_told_as_one(self) -> None:
-        assert demo_cases._words(self.refusal(), self.received) == "401 recette"
+        assert demo_case.words(self.refusal(), self.received) == "401 recette"
 
     def test_the_reason_makes_a_difference(self) -> None:
-        words = demo_cases._words(self.refusal(verify="FAILED:revoked"), ())
-        assert words != demo_cases._words_of(CATALOGUE["expired"].answer)
+        words = demo_case.words(self.refusal(verify="FAILED:revoked"), ())
+        assert words != demo_case.words_of(CATALOGUE["expired"].answer)
 
     def test_a_request_that_reached_the_backend_twice_shows(self) -> None:
-        words = demo_cases._words(Response(200, (), b"{}"), self.received * 2)
+        words = demo_case.words(Response(200, (), b"{}"), self.received * 2)
         assert words == "200 recette and recette"
 
     def test_a_backend_that_is_told_no_environment_shows(self) -> None:
-        words = demo_cases._words(Response(200, (), b"{}"), ({"headers": []},))
+        words = demo_case.words(Response(200, (), b"{}"), ({"headers": []},))
         assert words == "200 of no environment"
 
     def test_an_answer_that_is_not_json_shows_its_status(self) -> None:
-        assert demo_cases._words(Response(502, (), b"<html>"), ()) == "502"
+        assert demo_case.words(Response(502, (), b"<html>"), ()) == "502"
 
     def test_a_reset_is_not_an_alert(self) -> None:
         result = NoResponse(Failure.RESET, "alert reset by peer")
-        assert demo_cases._words(result, ()) == "connection reset"
+        assert demo_case.words(result, ()) == "connection reset"
 
     def test_an_error_of_tls_without_an_alert_is_none(self) -> None:
         result = NoResponse(Failure.ALERT, "[SSL: NO_PROTOCOLS_AVAILABLE]")
-        assert demo_cases._words(result, ()) == Failure.ALERT.value
+        assert demo_case.words(result, ()) == Failure.ALERT.value
 
     def test_every_expectation_of_a_refusal_is_that_of_the_catalogue(self) -> None:
         refusals = dict(acts())["Others call, or SAS by the wrong door"]
@@ -386,7 +405,40 @@ class TestSpoofed:
         assert demo_cases._play_spoofed(self.Leaky(*names)) == told  # type: ignore[arg-type]
 
 
+class Untold(Scene):
+    """A scene whose gateway hears of the first lists, and of no change after that."""
+
+    begun = False
+
+    def order(self, command: str, *, must: bool = True, **arguments: object) -> None:
+        if not self.begun:
+            super().order(command, must=must, **arguments)
+        self.begun = True
+
+
+class TestRevocation:
+    """The cases of revocation differ where the gateway does not do what they show."""
+
+    def test_each_one_that_shows_a_change_differs_without_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(demo, "Scene", Untold)
+        monkeypatch.setattr(demo_revocation, "_CUT_WITHIN", 0.5)
+        monkeypatch.setattr(demo, "acts", demo_revocation.revocation)
+        result = CliRunner().invoke(demo.main)
+        assert result.exit_code == 1, result.output
+        rows = re.findall(r"^(.{24}) (.{18}) (.{23}) (.{23}) DIFFERS$", result.output, re.MULTILINE)
+        assert {(row[0].strip(), row[2].strip(), row[3].strip()) for row in rows} >= {
+            ("the revoked client", "connection cut", "still connected"),
+            ("the revoked client", "401 revoked", "200 recette, 2 slots"),
+            ("SAS recette", "401 status unknown", "200 recette, 2 slots"),
+        }
+
+
 class TestCatalogueOfCases:
+    # In the others a call is made again, after something has changed.
+    WITHOUT_CHANGES = frozenset(heading for heading, _ in acts()[:3])
+
     def test_there_are_at_least_ten(self) -> None:
         assert sum(len(cases) for _, cases in acts()) >= 10
 
@@ -395,7 +447,7 @@ class TestCatalogueOfCases:
             (case.who, case.call, case.expected)
             for heading, cases in acts()
             for case in cases
-            if not heading.startswith("The backend")
+            if heading in self.WITHOUT_CHANGES
         ]
         assert len(rows) == len(set(rows))
 

@@ -258,6 +258,40 @@ def test_a_session_connects_again_over_tls_after_the_gateway_closed(
         assert seen.versions == ["TLSv1.3", "TLSv1.3"]
 
 
+def lingering(*words: bytes) -> Talk:
+    """Answer, say `words`, and wait for the client's end."""
+
+    def talk(connection: ssl.SSLSocket, seen: Seen) -> None:
+        answering(OK)(connection, seen)
+        for word in words:
+            connection.sendall(word)
+        while connection.recv(65536):
+            pass
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("talk", "within", "cut"),
+    [
+        (answering(OK), 5.0, True),
+        (answering(CLOSING), 5.0, True),
+        (lingering(), 0.1, False),
+        (lingering(b"HTTP/1.1 408 Too Late\r\n"), 5.0, False),
+    ],
+    ids=["closed", "closed as announced", "kept", "told"],
+)
+def test_a_session_tells_whether_its_connection_was_cut(
+    talk: Talk, within: float, cut: bool, context: ssl.SSLContext, sas: Platform
+) -> None:
+    with (
+        serving(context, talk) as (port, _),
+        evolve(sas, port=port).session() as session,
+    ):
+        assert status(session.send(platform.check())) == 200
+        assert session.is_cut(within) is cut
+
+
 def test_a_raw_socket_sends_what_no_client_would(context: ssl.SSLContext, sas: Platform) -> None:
     with (
         serving(context, answering(OK)) as (port, seen),

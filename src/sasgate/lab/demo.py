@@ -21,8 +21,9 @@ import click
 from attrs import frozen
 
 from sasgate.lab.client import Listener
-from sasgate.lab.configuration import FILE
-from sasgate.lab.demo_cases import Act, Case, acts
+from sasgate.lab.configuration import FILE, forget_earlier
+from sasgate.lab.demo_case import Act, Case
+from sasgate.lab.demo_cases import acts
 from sasgate.lab.pki import MARK, Lab
 from sasgate.lab.processes import Ending, NotReady, Stopped
 from sasgate.lab.scene import HOST, Scene
@@ -33,6 +34,16 @@ _WIDTH = 99
 _COLUMNS = "{:<24} {:<18} {:<23} {:<23} {}"
 _LOOK = 0.2
 _FALLEN = "has ended by itself"
+# What of the gateway's log is shown: the first line with both words of each.
+_SHOWN = (
+    ("[sasgate.audit#", "admitted "),
+    ("[sasgate.access#", " /Slot "),
+    ("[sasgate.audit#", "refused 403"),
+    ("[sasgate.audit#", " cut FAILED:revoked"),
+    ("[sasgate.revocation#", "are disengaged by hand"),
+    ("[sasgate.audit#", " on the last verified list: "),
+    ("[sasgate.revocation#", "are engaged again"),
+)
 
 
 class Unusable(Exception):
@@ -76,12 +87,12 @@ def demonstrate(folder: Path, acts: Sequence[Act], ending: Ending, *, keep: bool
     """Play all cases in a scene whose files are in `folder`; `keep` waits for the user's end.
 
     Raises:
-        NotReady: backend or gateway did not start, or ended by itself.
+        NotReady: a process did not start, ended by itself, or did not do as it was told.
         Stopped: by a signal, before the end of the table.
     """
     click.echo("Making a small IGC Santé and the platform's certificates ...")
     scene = Scene(Lab.create(folder), ending)
-    click.echo("Starting a backend and twistd sasgate ...")
+    click.echo("Starting sasgate lab serve, a backend and twistd sasgate ...")
     with scene.playing():
         click.echo(_introduction(scene))
         score = _table(scene, acts, ending)
@@ -106,6 +117,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
     if folder.exists() and not (folder / MARK).is_file():
         raise Unusable(f"{folder}: exists and is no lab; move it away, or call from elsewhere")
     folder.mkdir(exist_ok=True)
+    forget_earlier(folder)
     yield folder
 
 
@@ -151,15 +163,10 @@ def _summary(score: Score, seconds: float) -> str:
 
 
 def _journal(log: str) -> str:
-    """One admission, one exchange and one refusal out of the gateway's log."""
+    """What became of some of the calls, out of the gateway's log."""
     lines = log.splitlines()
-    wanted = (
-        ("[sasgate.audit#", "admitted "),
-        ("[sasgate.access#", " /Slot "),
-        ("[sasgate.audit#", "refused 403"),
-    )
     shown = [
-        next((line for line in lines if all(each in line for each in two)), "") for two in wanted
+        next((line for line in lines if all(each in line for each in two)), "") for two in _SHOWN
     ]
     wrapped = (
         textwrap.fill(
@@ -186,6 +193,7 @@ def _by_hand(scene: Scene) -> str:
     begin, end = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (now, now + timedelta(days=3)))
     gateway = f"https://{HOST}:{scene.port(Listener.TEST)}"
     curl = r"curl -iw '\n' --cacert public-root.pem"
+    python = shlex.quote(sys.executable)
     return f"""
 {click.style("To go on by hand", bold=True)}, in another terminal:
 
@@ -195,10 +203,19 @@ def _by_hand(scene: Scene) -> str:
       '{gateway}/Slot?start=ge{begin}&start=le{end}'
   {curl} --cert clients/wrong-ou.pem {gateway}/Slot
   {curl} {gateway}/Slot
+  alias sasgate="{python} -m sasgate"
+  sasgate lab set . revoke recette
+  sasgate crl refresh --config {FILE}
+  {curl} --cert clients/recette.pem {gateway}/Slot
   tail -f {scene.gateway_log.name}
 
-They are answered 200, 200, 403 (another OU) and 401 (no certificate). More clients are in
-clients/, the configuration is {FILE}, and production's port is {scene.port(Listener.PRODUCTION)}.
+They are answered 200, 200, 403 (another OU), 401 (no certificate) and 401 (revoked).
+More clients are in clients/, the configuration is {FILE}, and production's port is
+{scene.port(Listener.PRODUCTION)}. To go on with revocation:
+
+  sasgate lab show .                      # what the lab publishes
+  sasgate lab set . --help                # and how to change that
+  sasgate crl --config {FILE}        # what the gateway holds
 
 The gateway runs until Enter or Ctrl-C."""
 

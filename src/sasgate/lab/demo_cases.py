@@ -1,40 +1,27 @@
 """The cases of the demonstration: who calls the gateway with what, and what must come of it."""
 
-import json
-import re
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from sasgate.environments import PRODUCTION, RECETTE
 from sasgate.lab import platform
 from sasgate.lab.catalogue import CATALOGUE
-from sasgate.lab.client import UNTRUSTED, Answer, Listener
+from sasgate.lab.client import UNTRUSTED, Listener
+from sasgate.lab.demo_case import Act, Case, after, sending, values, words, words_of
+from sasgate.lab.demo_revocation import revocation
 from sasgate.lab.platform import Call, Failure, NoResponse, Response, Result
 from sasgate.lab.scene import Scene
 
 
 # `/check` may answer from its last look at the backend for a second; we ask again for longer.
 _LOOK_KEPT = 5.0
-
-
-@frozen
-class Case:
-    """`play` does what `who` and `call` say, and tells what came in the words of `expected`."""
-
-    who: str
-    call: str
-    expected: str
-    play: Callable[[Scene], str] = field(repr=False)
-
-
-Act = tuple[str, Sequence[Case]]
 
 
 def acts() -> Sequence[Act]:
@@ -44,17 +31,18 @@ def acts() -> Sequence[Act]:
         ("Others call, or SAS by the wrong door", _refused()),
         ("What no client of good will sends", _hostile()),
         ("The backend stops, and comes back", _backend()),
+        *revocation(),
     )
 
 
 def _admitted() -> Sequence[Case]:
     now = datetime.now(UTC)
     slots, schedules = platform.slots(now), platform.schedules(now)
-    recette = partial(_sending, "SAS recette", "recette")
+    recette = partial(sending, "SAS recette", "recette")
     return (
         recette(slots, "200 recette, 2 slots"),
-        _sending("SAS preproduction", "preproduction", schedules, "200 preproduction"),
-        _sending(
+        sending("SAS preproduction", "preproduction", schedules, "200 preproduction"),
+        sending(
             "SAS production",
             "production",
             slots,
@@ -64,14 +52,14 @@ def _admitted() -> Sequence[Case]:
         recette(platform.create_practitioner(), "201 recette"),
         recette(platform.update_practitioner(), "200 recette"),
         recette(platform.check(), "200 available"),
-        _sending(
+        sending(
             "SAS recette, TLS 1.2",
             "recette",
             slots,
             "200 recette, 2 slots",
             version=ssl.TLSVersion.TLSv1_2,
         ),
-        _sending(
+        sending(
             "SAS recette, TLS 1.3",
             "recette",
             slots,
@@ -84,8 +72,8 @@ def _admitted() -> Sequence[Case]:
 def _refused() -> Sequence[Case]:
     slots = platform.slots(datetime.now(UTC))
     return (
-        _sending("no certificate", None, slots, "401 Unauthorized"),
-        _sending("no certificate", None, platform.check(), "403 Forbidden"),
+        sending("no certificate", None, slots, "401 Unauthorized"),
+        sending("no certificate", None, platform.check(), "403 Forbidden"),
         _from_catalogue("wrong CN", "wrong-cn"),
         _from_catalogue("wrong OU", "wrong-ou"),
         _from_catalogue("recette CN, preprod. OU", "crossed-pair"),
@@ -93,8 +81,8 @@ def _refused() -> Sequence[Case]:
         _from_catalogue("SSL_SERV certificate", "ssl-serv"),
         _from_catalogue("a person's certificate", "person"),
         _from_catalogue("CA of the same name", "same-name-ca"),
-        _sending("production on recette's", "production", slots, _words_of(UNTRUSTED)),
-        _sending(
+        sending("production on recette's", "production", slots, words_of(UNTRUSTED)),
+        sending(
             "SAS recette, TLS 1.1",
             "recette",
             slots,
@@ -113,44 +101,20 @@ def _hostile() -> Sequence[Case]:
 
 def _backend() -> Sequence[Case]:
     slots = platform.slots(datetime.now(UTC))
-    recette = partial(_sending, "SAS recette", "recette")
+    recette = partial(sending, "SAS recette", "recette")
     check = platform.check()
     return (
-        _after(Scene.stop_backend, recette(slots, "502 backend failed")),
+        after(Scene.stop_backend, recette(slots, "502 backend failed")),
         _until_new(recette(check, "503 backend unreachable")),
-        _after(Scene.start_backend, recette(slots, "200 recette, 2 slots")),
+        after(Scene.start_backend, recette(slots, "200 recette, 2 slots")),
         _until_new(recette(check, "200 available")),
     )
-
-
-def _sending(
-    who: str,
-    client: str | None,
-    call: Call,
-    expected: str,
-    *,
-    listener: Listener = Listener.TEST,
-    version: ssl.TLSVersion | None = None,
-) -> Case:
-    def play(scene: Scene) -> str:
-        result = scene.platform(client, listener, version).send(call)
-        return _words(result, scene.received())
-
-    return Case(who, f"{call.method} {call.path.partition('?')[0]}", expected, play)
 
 
 def _from_catalogue(who: str, name: str) -> Case:
     client = CATALOGUE[name]
     slots = platform.slots(datetime.now(UTC))
-    return _sending(who, name, slots, _words_of(client.answer), listener=client.listener)
-
-
-def _after(change: Callable[[Scene], None], case: Case) -> Case:
-    def play(scene: Scene) -> str:
-        change(scene)
-        return case.play(scene)
-
-    return evolve(case, play=play)
+    return sending(who, name, slots, words_of(client.answer), listener=client.listener)
 
 
 def _until_new(case: Case) -> Case:
@@ -182,7 +146,7 @@ def _play_two_lengths(scene: Scene) -> str:
             result: Result = Response(answer.status, (), answer.read())
     except (OSError, HTTPException) as error:
         result = NoResponse(Failure.OTHER, str(error))
-    return _words(result, scene.received())
+    return words(result, scene.received())
 
 
 def _play_spoofed(scene: Scene) -> str:
@@ -191,55 +155,8 @@ def _play_spoofed(scene: Scene) -> str:
     result = scene.platform("recette").send(
         Call("GET", "/Schedule", ((wanted, PRODUCTION.client_cn),))
     )
-    seen = [value for each in scene.received() for value in _values(each, wanted)]
+    seen = [value for each in scene.received() for value in values(each, wanted)]
     if isinstance(result, NoResponse) or not seen:
-        return _words(result, ())
+        return words(result, ())
     told = "CN as certified" if seen == [RECETTE.client_cn] else ", ".join(seen)
     return f"{result.status} {told}"
-
-
-def _words(result: Result, received: Sequence[Mapping[str, Any]]) -> str:
-    """What came, short; a request that reached the backend is told by the environment it was given.
-
-    So a refusal is never taken for one if the backend saw the request.
-    """
-    if isinstance(result, NoResponse):
-        alert = re.search(r"alert [a-z ]*[a-z]", result.detail)
-        return alert[0] if alert and result.failure is Failure.ALERT else result.failure.value
-    if received:
-        return f"{result.status} {_environment(received)}{_slots(result)}"
-    body = _json(result)
-    return _own_words(result.status, str(body.get("verify", "")), str(body.get("status", "")))
-
-
-def _words_of(answer: Answer) -> str:
-    return _own_words(answer.status, answer.verify, "KO:Forbidden")
-
-
-def _own_words(status: int, verify: str, text: str) -> str:
-    failed = verify.startswith("FAILED:")
-    told = verify.removeprefix("FAILED:") if failed else text.removeprefix("KO:").strip()
-    return f"{status} {told}".rstrip()
-
-
-def _environment(received: Sequence[Mapping[str, Any]]) -> str:
-    told = [value for each in received for value in _values(each, "X-SAS-Environment")]
-    return " and ".join(each.removeprefix("lab-") for each in told) or "of no environment"
-
-
-def _slots(result: Response) -> str:
-    entries = _json(result).get("entry", [])
-    found = [each for each in entries if each["resource"]["resourceType"] == "Slot"]
-    return f", {len(found)} slots" if found else ""
-
-
-def _values(received: Mapping[str, Any], name: str) -> Sequence[str]:
-    return [value for each, value in received["headers"] if each.lower() == name.lower()]
-
-
-def _json(result: Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(result.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -208,6 +208,20 @@ class Session:
             self.close()
             return NoResponse(_failure(error), str(error) or type(error).__name__)
 
+    def is_cut(self, within: float) -> bool:
+        """Whether the gateway ends the connection in so many seconds, and says nothing more."""
+        if self._connection is None or self._connection.sock is None:
+            return True
+        # Made by `_connect`, whatever http.client takes it for.
+        stream = cast("TLSStream", self._connection.sock)
+        stream.plain.settimeout(within)
+        try:
+            return not stream.recv(1)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:

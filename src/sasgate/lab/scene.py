@@ -1,4 +1,4 @@
-"""A whole installation in small: a lab, an editor's backend, and a real `twistd sasgate`."""
+"""A whole installation in small: a lab that publishes, an editor's backend, a real gateway."""
 
 import json
 import re
@@ -10,11 +10,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from sasgate.control_asking import NotAnswered, ask
 from sasgate.lab.client import Listener
-from sasgate.lab.configuration import FILE, Ports, configuration
+from sasgate.lab.configuration import FILE, STATE, Ports, configuration
 from sasgate.lab.pki import Lab
 from sasgate.lab.platform import Platform
-from sasgate.lab.processes import Child, Ending
+from sasgate.lab.processes import Child, Ending, NotReady
+from sasgate.lab.switchboard import Switchboard
 
 
 HOST = "127.0.0.1"
@@ -22,29 +24,33 @@ _LISTENS = re.compile(rf"(\S+) listens on \S+ at {re.escape(HOST)}:(\d+)")
 
 
 class Scene:
-    """Backend and gateway as processes of their own, on free ports, with their files in a folder.
+    """Publisher, backend and gateway as processes of their own, with their files in a folder.
 
-    `gateway_log` is what the administrator reads.
+    Each listens on a free port. `gateway_log` is what the administrator reads, `board` has the
+    switches of what is published.
     """
 
     def __init__(self, lab: Lab, ending: Ending) -> None:
         self.lab = lab
+        self.board = Switchboard.of(lab)
         self._ending = ending
         self.gateway_log = lab.directory / "gateway.log"
         self._children: list[Child] = []
         self._ports: dict[str, int] = {}
+        self._publisher = ""
         self._backend_port = 0
         self._seen = 0
 
     @contextmanager
     def playing(self, twistd: Path | None = None) -> Iterator[None]:
-        """Both processes run within, and neither afterwards; `twistd` by default is Python's own.
+        """All three run within, and none afterwards; `twistd` by default is Python's own.
 
         Raises:
             NotReady: one of them did not start.
             Stopped: by a signal, meanwhile.
         """
         try:
+            self._start_publisher()
             self.start_backend()
             self._start_gateway(twistd or Path(sys.executable).with_name("twistd"))
             yield
@@ -97,15 +103,36 @@ class Scene:
         new, self._seen = record[self._seen :], len(record)
         return new
 
+    def order(self, command: str, *, must: bool = True, **arguments: object) -> None:
+        """Have the gateway do what `sasgate crl` or `sasgate disengage` would ask of it.
+
+        Raises:
+            NotReady: it did not answer, or it refused what it `must` do.
+        """
+        try:
+            answer = ask(self.lab.directory / STATE, command, arguments)
+        except NotAnswered as error:
+            raise NotReady(f"twistd sasgate does not {command}: {error}") from error
+        if must and not answer.ok:
+            raise NotReady(f"twistd sasgate, asked to {command}, says: {answer.text}")
+
+    def _start_publisher(self) -> None:
+        folder = self.lab.directory
+        command = (sys.executable, "-m", "sasgate", "lab", "serve", str(folder), "--port", "0")
+        publisher = self._start("sasgate lab serve", command, folder / "publisher.log")
+        self._publisher = publisher.wait_for(r" is published at (\S+)$", self._ending)[1]
+
     def _start_gateway(self, twistd: Path) -> None:
         ini = self.lab.directory / FILE
         backend = f"http://{HOST}:{self._backend_port}"
-        ini.write_text(configuration(Ports(0, 0), backend), "utf-8")
+        ini.write_text(configuration(Ports(0, 0), backend, self._publisher), "utf-8")
         command = (str(twistd), "--nodaemon", "--pidfile=", "sasgate", "-c", str(ini))
         gateway = self._start("twistd sasgate", command, self.gateway_log)
         gateway.wait_for(r"sasgate \S+ serves ", self._ending)
         found = (_LISTENS.search(line) for line in gateway.lines())
         self._ports = {match[1]: int(match[2]) for match in found if match}
+        # The first lists: without them nobody is admitted.
+        self.order("refresh")
 
     def _start(self, name: str, command: Sequence[str], log: Path) -> Child:
         child = Child(name, command, log)
