@@ -118,7 +118,9 @@ class Checks:
         return Checked(ruling, known.relied_on_until())
 
     def _unknown(self, known: Known, issuer: str, ruling: Ruling, now: datetime) -> Checked:
-        self._outages.unknown(issuer, known.unknown_since(now))
+        # Else its débrayage would never end: each other client's good answer sets back the clock.
+        if known.is_outage():
+            self._outages.unknown(issuer, known.unknown_since(now))
         disengagement, until = self._outages.word(issuer, now)
         disengaged = known.ruling(disengagement)
         if not disengaged.disengaged:

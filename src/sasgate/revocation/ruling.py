@@ -74,6 +74,13 @@ class Known:
             each.word is ListWord.GOOD for each in (self.leaf, *self.cas)[self._lists_from :]
         )
 
+    def is_outage(self) -> bool:
+        """Whether a status that is unknown is so for want of news, and not by what was said.
+
+        A responder that answers that it does not know one certificate is there for all others.
+        """
+        return not (self.cured() and isinstance(self.ocsp, Answer))
+
     @property
     def _lists_from(self) -> int:
         return 1 if self.mode is RevocationMode.OCSP else 0
