@@ -47,7 +47,8 @@ class ScriptedSite:
     def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
         return self.plan(head)
 
-    def failure(self, status: int, reason: str) -> Reply:
+    def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
+        del sent
         return Reply(status, b'{"status": "KO"}', close=status in {400, 408, 431}, reason=reason)
 
     def finished(self, exchange: Exchanged) -> None:

@@ -29,34 +29,11 @@ def test_so_can_every_mode_of_revocation(tmp_path: Path, mode: str) -> None:
     assert asked(tmp_path, OFF.replace("= off", f"= {mode}")) == []
 
 
-@pytest.mark.parametrize("name", ["outbound", "outbound:b"])
-def test_outbound(tmp_path: Path, name: str) -> None:
-    text = f"{OFF}[{name}]\nlisten = unix:out\ncertificate = acme.pem\n"
-    assert asked(tmp_path, text) == [(name, "listen", line_of(text, "listen = unix"))]
+def test_so_can_outbound(tmp_path: Path) -> None:
+    text = OFF + "[limits]\noutbound_answer = 9\n[outbound]\nlisten = unix:out\ncertificate = a\n"
+    assert asked(tmp_path, text) == []
 
 
 def test_admin(tmp_path: Path) -> None:
     text = OFF.replace("[inbound]", "admin = unix:admin\n[inbound]")
     assert asked(tmp_path, text) == [("sasgate", "admin", line_of(text, "admin"))]
-
-
-def test_limit_of_what_is_not_there(tmp_path: Path) -> None:
-    text = f"{OFF}[limits]\noutbound_answer = 2\n"
-    assert asked(tmp_path, text) == [("limits", "outbound_answer", line_of(text, "outbound"))]
-
-
-def test_other_limits_and_keys_are_in_force(tmp_path: Path) -> None:
-    text = OFF + "[limits]\nanswer = 2\n[environment:recette]\naddresses = any\n"
-    assert asked(tmp_path, text) == []
-
-
-def test_everything_is_told_in_the_order_of_the_file(tmp_path: Path) -> None:
-    text = (
-        INBOUND.replace("[inbound]", "admin = unix:admin\n[inbound]")
-        + "[limits]\noutbound_answer = 9\n[outbound]\nlisten = unix:out\ncertificate = acme.pem\n"
-    )
-    assert [section for section, _, _ in asked(tmp_path, text)] == [
-        "sasgate",
-        "limits",
-        "outbound",
-    ]

@@ -184,7 +184,7 @@ class TestConfiguration:
         [
             (OFF, "[revocation]\nmode = crl\n", ["crl", "list.crl", "does not exist"]),
             (OFF, "", ["crl", "list.crl", "does not exist"]),
-            (OFF, OUTBOUND + OFF, ["[outbound]", NOT_YET]),
+            (OFF, OUTBOUND + OFF, ["[outbound]", "certificate", "server.pem", "issued by"]),
             ("ca = ca\n", "ca = ca\nadmin = tcp:9180:interface=127.0.0.1\n", ["admin", NOT_YET]),
             ("backend =", "bakend =", ["bakend", "backend"]),
             ("http://127.0.0.1:9", "http://192.0.2.1", ["unsafe_backend"]),

@@ -1,13 +1,12 @@
 """The gateway's own certificate as ANS's acceptance kit will see it."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from sasgate.commands.own_certificate import Findings, examine_client, examine_server
+from sasgate.commands.own_certificate import examine_client, examine_server
 from sasgate.lab.pki import Lab
-from sasgate.trust import Credential
+from sasgate.trust import Credential, read_certificates, read_private_key
 
 
 def credential(lab: Lab, name: str, *, chain: bool = True) -> Credential:
@@ -63,11 +62,20 @@ def test_names_days_and_issuer_are_found(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("left", "doubted"), [(31, False), (30, False), (29, True), (1, True)])
-@pytest.mark.parametrize("examine", [examine_server, examine_client])
-def test_the_end_of_a_certificate_is_announced(
-    lab: Lab, examine: Callable[[Credential, datetime], Findings], left: int, doubted: bool
-) -> None:
+def test_the_end_of_a_certificate_is_announced(lab: Lab, left: int, doubted: bool) -> None:
     good = credential(lab, "server")
     now = good.leaf.not_valid_after_utc - timedelta(days=left)
-    warnings = "\n".join(examine(good, now).warnings)
+    warnings = "\n".join(examine_server(good, now).warnings)
+    assert (f"it ends in {left} days" in warnings) == doubted
+
+
+@pytest.mark.parametrize(("left", "doubted"), [(61, False), (60, False), (59, True), (1, True)])
+def test_the_end_of_the_editors_certificate_is_announced_earlier(
+    lab: Lab, left: int, doubted: bool
+) -> None:
+    """Specification, 4.3.2: a renewal goes through people."""
+    path = lab.editor_path("ACME_TEST")
+    good = Credential(read_certificates(path), read_private_key(path))
+    now = good.leaf.not_valid_after_utc - timedelta(days=left)
+    warnings = "\n".join(examine_client(good, "own", now).warnings)
     assert (f"it ends in {left} days" in warnings) == doubted

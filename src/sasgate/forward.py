@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sasgate.chunked import LAST_CHUNK, chunk
+from sasgate.failures import why
 from sasgate.heads import has_unusual_body, interim_head, request_head, response_head
 from sasgate.http1 import BadMessage, Framing, RequestHead, RequestReader, ResponseHead
 from sasgate.pool import Pool, UpstreamConnection
@@ -88,6 +89,7 @@ class Exchange:
         self._plan: Forward | None = None
         self._upstream: UpstreamConnection | None = None
         self._upstream_full = False
+        self._sent = False
         self._response: ResponseHead | None = None
         self._chunked_answer = False
         self._keep = False
@@ -134,7 +136,8 @@ class Exchange:
         pool = next(self._candidates, None)
         if pool is None:
             late = failure is not None and failure.check(ConnectTimeout)
-            self._give_up(504 if late else 502, "backend unreachable")
+            reason = f": {why(failure)}" if failure is not None else ""
+            self._give_up(504 if late else 502, f"backend unreachable{reason}")
             return
         self.record.backend = pool.name
         connection = pool.idle_connection()
@@ -155,6 +158,7 @@ class Exchange:
         self._phase = _Phase.FORWARDING
         self._upstream = upstream
         upstream.begin(self, self._head.method)
+        self._sent = True
         upstream.write(request_head(self._head, plan))
         reader = self._client.reader
         if self._head.expect_continue and not reader.body_complete and not reader.buffered:
@@ -332,7 +336,7 @@ class Exchange:
             self._note()
             self._client.abort()
         else:
-            self._answer_ourselves(self._client.site.failure(status, reason))
+            self._answer_ourselves(self._client.site.failure(status, reason, sent=self._sent))
 
     def _answer_ourselves(self, reply: Reply) -> None:
         reader = self._client.reader

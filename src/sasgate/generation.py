@@ -10,6 +10,7 @@ from OpenSSL import SSL
 from sasgate.admission import EnvironmentRules
 from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
+from sasgate.outbound_rules import OutboundRules, OutboundTrust, load_outbound, outbound_rules
 from sasgate.pool import Balancer
 from sasgate.revocation.checks import RevocationRules
 from sasgate.revocation.ocsp_responder import Responder
@@ -24,7 +25,7 @@ from sasgate.trust import (
     read_certificates,
 )
 from sasgate.upstream_tls import client_context
-from sasgate.upstreams import Upstreams
+from sasgate.upstreams import SASServer, Server, Upstreams
 
 
 @frozen
@@ -68,10 +69,13 @@ class Generation:
 
     settings: Settings
     listeners: Mapping[str, ListenerRules]
+    outbounds: Mapping[str, OutboundRules]
+    sas: tuple[SASServer, ...]
 
     @property
-    def backends(self) -> Iterable[tuple[str, Backend]]:
-        """Every server that a route leads to, by the environment of its callers."""
+    def servers(self) -> Iterable[Server]:
+        """Every server that is called: those of routes by the environment of their callers."""
+        yield from self.sas
         for rules in self.listeners.values():
             for environment in rules.environments:
                 for route in rules.settings.routes:
@@ -94,10 +98,11 @@ class Trust:
     servers: Mapping[Backend, SSL.Context]
     responders: Mapping[str, Responder | None]
     staples: tuple[Staple, ...]
+    outbounds: Mapping[str, OutboundTrust]
 
 
 def load_trust(settings: Settings, now: datetime) -> Trust:
-    """Load every CA, certificate and key that the inbound listeners name.
+    """Load every CA, certificate and key that the listeners name.
 
     Raises:
         ConfigError: with all faults of all files.
@@ -123,13 +128,20 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
             servers.update(_server_contexts(settings, inbound))
         except ConfigError as error:
             faults.extend(error.faults)
+    outbounds: dict[str, OutboundTrust] = {}
+    for outbound in settings.outbounds:
+        if outbound.environment in anchors:
+            try:
+                outbounds[outbound.name] = load_outbound(settings, outbound, anchors, now)
+            except ConfigError as error:
+                faults.extend(error.faults)
     if not faults:
         faults.extend(_same_client_twice(settings, anchors))
         faults.extend(_production_unchecked(settings, anchors))
         faults.extend(_denying_nobody(settings, anchors))
     if faults:
         raise ConfigError(*faults)
-    return Trust(anchors, contexts, servers, responders, tuple(staples))
+    return Trust(anchors, contexts, servers, responders, tuple(staples), outbounds)
 
 
 def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
@@ -138,7 +150,12 @@ def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
         inbound.name: _listener_rules(settings, inbound, trust, upstreams)
         for inbound in settings.inbounds
     }
-    return Generation(settings, listeners)
+    outbounds = {
+        outbound.name: outbound_rules(outbound, trust.outbounds[outbound.name], upstreams)
+        for outbound in settings.outbounds
+    }
+    sas = tuple(each.server for each in trust.outbounds.values())
+    return Generation(settings, listeners, outbounds, sas)
 
 
 def _same_client_twice(settings: Settings, anchors: Mapping[str, Anchors]) -> Iterable[Fault]:

@@ -12,13 +12,12 @@ from http import HTTPStatus
 from typing import Any
 
 from attrs import evolve
-from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from sasgate import headers
 from sasgate.admission import Outcome, Verdict, Verify
+from sasgate.failures import why
 from sasgate.generation import ListenerRules, TargetRoute
 from sasgate.headers import Kind
 from sasgate.health import Health
@@ -135,8 +134,9 @@ class InboundSite:
             return Reply(200, _json({"status": "available"}))
         return self.failure(503, "a backend does not answer")
 
-    def failure(self, status: int, reason: str) -> Reply:
+    def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
         """Word a fault: its kind for the client, its reason for the journal."""
+        del sent
         body = _json({"status": _FAULTS.get(status) or f"KO:{HTTPStatus(status).phrase}"})
         return Reply(status, body, close=status in _UNREADABLE, reason=reason)
 
@@ -179,7 +179,7 @@ class InboundSite:
                     peer=str(self._peer),
                     outcome="closed",
                     verify=Verify.NONE.value,
-                    detail=f"no handshake: {_why(reason)}",
+                    detail=f"no handshake: {why(reason)}",
                 )
             )
 
@@ -260,13 +260,3 @@ def _json(value: dict[str, str]) -> bytes:
 
 def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_CN else name[:_LONGEST_CN] + "…"
-
-
-def _why(reason: Failure) -> str:
-    """What ended a handshake, in OpenSSL's words where it has any."""
-    error = reason.value
-    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
-        return "; ".join(str(entry[-1]) for entry in error.args[0]) or "closed by the peer"
-    if reason.check(ConnectionDone, ConnectionLost):
-        return "the peer left"
-    return reason.getErrorMessage()

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sasgate.deadlines import NEVER, Deadlines
+from sasgate.failures import why
 from sasgate.http1 import BadMessage, HeadLimits, ResponseHead, ResponseReader
 
 
@@ -276,6 +277,7 @@ class Pool:
         self.deadlines = deadlines
         self.connect_time = connect_time
         self._idle: list[UpstreamConnection] = []
+        self._closed = False
         self._absence = 0.0
         self._retry_at = 0.0
 
@@ -316,13 +318,15 @@ class Pool:
         if not self.available():
             return  # many requests that fail at once are one failure
         if self._absence == 0:
-            self._log.warn("{server} cannot be reached: {reason}", server=self.name, reason=error)
+            self._log.warn(
+                "{server} cannot be reached: {reason}", server=self.name, reason=why(Failure(error))
+            )
         self._absence = min(max(self._absence * 2, _FIRST_ABSENCE), _LONGEST_ABSENCE)
         self._retry_at = self.deadlines.now() + self._absence
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is over."""
-        if len(self._idle) >= _MOST_IDLE:
+        if self._closed or len(self._idle) >= _MOST_IDLE:
             connection.close()
             return
         connection.deadline = self.deadlines.now() + _IDLE
@@ -334,7 +338,8 @@ class Pool:
             self._idle.remove(connection)
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and keep nothing any more."""
+        self._closed = True
         while self._idle:
             self._idle.pop().close()
 

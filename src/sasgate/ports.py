@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from sasgate.errors import ConfigError
-from sasgate.settings import Inbound, Listen, Settings
+from sasgate.settings import Inbound, Listen, Outbound, Settings
 
 
 @frozen
@@ -43,29 +44,58 @@ class Ports:
     def __iter__(self) -> Iterator[OpenPort]:
         return iter(self._ports)
 
-    def open(self, door: Callable[[Inbound, Listen], Factory]) -> None:
-        """Open all of them.
+    def open(
+        self,
+        door: Callable[[Inbound, Listen], Factory],
+        local_door: Callable[[Outbound], Factory],
+    ) -> None:
+        """Open all of them: those for SAS, and those for applications of this host.
 
         Raises:
             ConfigError: one cannot be opened.
         """
         for inbound in self._settings.inbounds:
             for listen in inbound.listen:
-                self._open(inbound, listen, door(inbound, listen))
+                endpoint = with_backlog(listen.endpoint)
+                self._open(inbound.name, listen, endpoint, door(inbound, listen))
+        for outbound in self._settings.outbounds:
+            for listen in outbound.listen:
+                endpoint = with_mode(with_backlog(listen.endpoint), outbound.socket_mode)
+                self._open(outbound.name, listen, endpoint, local_door(outbound))
+            self._give_away(outbound)
 
-    def _open(self, inbound: Inbound, listen: Listen, door: Factory) -> None:
+    def _open(self, name: str, listen: Listen, endpoint: str, door: Factory) -> None:
         failures: list[Failure] = []
         # Fires at once: every kind of endpoint that a configuration may name opens its port now.
-        maybeDeferred(self._listen, listen, door).addCallbacks(
-            lambda port: self._ports.append(OpenPort(inbound.name, listen, port)), failures.append
+        maybeDeferred(self._listen, endpoint, door).addCallbacks(
+            lambda port: self._ports.append(OpenPort(name, listen, port)), failures.append
         )
         for failure in failures:
             reason, remedy = _why_not_listening(failure)
-            raise ConfigError(self._settings.fault(inbound.name, "listen", listen, reason, remedy))
+            raise ConfigError(self._settings.fault(name, "listen", listen, reason, remedy))
 
-    def _listen(self, listen: Listen, door: Factory) -> Deferred[IListeningPort]:
-        listening = serverFromString(self._reactor, with_backlog(listen.endpoint)).listen(door)
+    def _listen(self, endpoint: str, door: Factory) -> Deferred[IListeningPort]:
+        listening = serverFromString(self._reactor, endpoint).listen(door)
         return cast("Deferred[IListeningPort]", listening)
+
+    def _give_away(self, outbound: Outbound) -> None:
+        """Let the sockets of a listener belong to whom the configuration says."""
+        if outbound.socket_owner is None:
+            return
+        user, _, group = outbound.socket_owner.partition(":")
+        for each in self._ports:
+            address = each.port.getHost()
+            if each.listener != outbound.name or not isinstance(address, UNIXAddress):
+                continue
+            try:
+                shutil.chown(os.fsdecode(address.name or b""), user, group or None)
+            except (OSError, LookupError) as error:
+                reason = f"{each.listen} cannot be given to them: {error}"
+                raise ConfigError(
+                    self._settings.fault(
+                        outbound.name, "socket_owner", outbound.socket_owner, reason
+                    )
+                ) from error
 
     def hold(self) -> None:
         """Let callers wait in the kernel's queue: nobody could be judged yet."""
@@ -120,3 +150,8 @@ def with_backlog(endpoint: str) -> str:
 
 
 _BACKLOG = 1024
+
+
+def with_mode(endpoint: str, mode: int) -> str:
+    """An endpoint whose socket, if it is a file, has these permissions from its beginning."""
+    return f"{endpoint}:mode={mode:o}" if endpoint.startswith("unix:") else endpoint

@@ -19,7 +19,9 @@ from sasgate.errors import ConfigError
 from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listener import Door, InboundListener
+from sasgate.local_listener import OutboundListener
 from sasgate.log_format import observer
+from sasgate.outbound import presented
 from sasgate.oversight import Oversight
 from sasgate.ports import Ports
 from sasgate.revocation.ocsp_client import OCSPClient
@@ -61,6 +63,10 @@ class Gateway(Service):
             name: InboundListener(rules, self._surroundings)
             for name, rules in self.generation.listeners.items()
         }
+        self._applications = {
+            name: OutboundListener(rules, self._surroundings)
+            for name, rules in self.generation.outbounds.items()
+        }
         client = OCSPClient(reactor, settings.limits, settings.revocation.proxy)
         self._stapler = Stapler(reactor, _wall_clock, client.ask)
         self.ports = Ports(reactor, settings)
@@ -79,7 +85,7 @@ class Gateway(Service):
         """Open the ports; exits with code 1 where one cannot be opened."""
         super().privilegedStartService()
         try:
-            self.ports.open(self._door)
+            self.ports.open(self._door, lambda outbound: self._applications[outbound.name])
         except ConfigError as error:
             self._tell(error)
             # Before the reactor runs this leaves twistd cleanly.
@@ -118,6 +124,7 @@ class Gateway(Service):
 
     def _serve(self) -> None:
         self._serving = True
+        self._tell_rules()
         self._deadlines.start()
         self._stapler.follow(self._trust.staples)
         self.ports.release()
@@ -128,9 +135,19 @@ class Gateway(Service):
                 listen=each.listen,
                 where=each.where,
             )
+        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+
+    def _tell_rules(self) -> None:
         for line in effective_rules(self._settings):
             self._log.info("{line}", line=line)
-        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+        for name, outbound in self._trust.outbounds.items():
+            self._log.info(
+                "{name} presents {certificate}",
+                name=name,
+                certificate=presented(outbound.identity),
+            )
+            for doubt in outbound.doubts:
+                self._log.warn("{name}: the certificate: {doubt}", name=name, doubt=doubt)
 
     @property
     def _file(self) -> str:
@@ -171,18 +188,19 @@ class Gateway(Service):
         self._settings, self._trust, self.generation = settings, trust, generation
         for name, rules in generation.listeners.items():
             self._listeners[name].follow(rules)
-        self._upstreams.keep_only(generation.backends)
+        for name, outbound in generation.outbounds.items():
+            self._applications[name].rules = outbound
+        self._upstreams.keep_only(generation.servers)
         self._stapler.follow(trust.staples)
         self._oversight.follow(settings, trust.anchors)
-        for line in effective_rules(settings):
-            self._log.info("{line}", line=line)
+        self._tell_rules()
         self._log.info("reloaded {file}", file=self._file)
 
     async def _stop(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
         await self.ports.close()
-        drained = [listener.drain() for listener in self._listeners.values()]
+        drained = [listener.drain() for listener in self._all_listeners]
         cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
         await DeferredList(drained)
         if cutting.active():
@@ -197,8 +215,12 @@ class Gateway(Service):
 
     def _cut(self) -> None:
         self._log.warn("connections are cut: they did not end within the drain time")
-        for listener in self._listeners.values():
+        for listener in self._all_listeners:
             listener.abort("cut at stop")
+
+    @property
+    def _all_listeners(self) -> Iterable[InboundListener | OutboundListener]:
+        return (*self._listeners.values(), *self._applications.values())
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, let exchanges under way end, then go."""
@@ -215,6 +237,10 @@ def effective_rules(settings: Settings) -> Iterable[str]:
             addresses = environment.addresses
             shown = "any address" if addresses is None else ", ".join(map(str, addresses))
             yield f"{inbound.name} admits {name}: {clients}, from {shown}"
+    for outbound in settings.outbounds:
+        url = settings.environments[outbound.environment].url
+        through = f" through {outbound.proxy}" if outbound.proxy else ""
+        yield f"{outbound.name} calls {outbound.environment}: {url}{through}"
 
 
 def _allow_descriptors(needed: int, log: Logger) -> None:

@@ -77,8 +77,11 @@ class Site(Protocol):
     def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
         """Say what becomes of a request."""
 
-    def failure(self, status: int, reason: str) -> Reply:
-        """Word an answer of the gateway's own to a request that cannot be served."""
+    def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
+        """Word an answer of the gateway's own to a request that cannot be served.
+
+        `sent` says whether anything of it was sent to a server.
+        """
 
     def finished(self, exchange: Exchanged) -> None:
         """Take note of an exchange."""

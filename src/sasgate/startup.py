@@ -8,7 +8,7 @@ from sasgate.availability import not_yet_available
 from sasgate.config import load
 from sasgate.errors import ConfigError
 from sasgate.generation import Trust, load_trust
-from sasgate.settings import RevocationMode, Settings
+from sasgate.settings import Listen, RevocationMode, Settings
 
 
 def load_all(path: str | Path, now: datetime) -> tuple[Settings, Trust]:
@@ -52,8 +52,7 @@ def _changed(old: Settings, new: Settings) -> Iterator[tuple[str, str, object]]:
         yield "limits", "", "its values"
     if old.log != new.log:
         yield "log", "", "its values"
-    before = {each.name: each.listen for each in old.inbounds}
-    after = {each.name: each.listen for each in new.inbounds}
+    before, after = _endpoints(old), _endpoints(new)
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):
             yield name, "listen", " ".join(map(str, after.get(name, ())))
@@ -63,6 +62,11 @@ def _changed(old: Settings, new: Settings) -> Iterator[tuple[str, str, object]]:
     for key in _LIVING:
         if getattr(old.revocation, key) != getattr(new.revocation, key):
             yield "revocation", key, getattr(new.revocation, key)
+
+
+def _endpoints(settings: Settings) -> dict[str, tuple[Listen, ...]]:
+    inbounds = {each.name: each.listen for each in settings.inbounds}
+    return inbounds | {each.name: each.listen for each in settings.outbounds}
 
 
 # What the clients of lists and OCSP were made with.

@@ -90,7 +90,7 @@ def server_context(
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_MODES)
     context.set_cipher_list(ciphers.encode("ascii"))
-    _present(context, credential)
+    present(context, credential)
     if staple is not None:
         context.set_ocsp_server_callback(_stapled, staple)
     store = context.get_cert_store()
@@ -130,7 +130,8 @@ def _set_versions(context: SSL.Context, tls: Sequence[TLSVersion]) -> None:
     context.set_max_proto_version(max(versions))
 
 
-def _present(context: SSL.Context, credential: Credential) -> None:
+def present(context: SSL.Context, credential: Credential) -> None:
+    """Have a context present a certificate with its chain."""
     context.use_certificate(credential.leaf)
     for issuer in credential.chain[1:]:
         context.add_extra_chain_cert(issuer)

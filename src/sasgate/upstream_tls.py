@@ -18,21 +18,26 @@ from service_identity.cryptography import (
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from sasgate.tls import refuse
-from sasgate.trust import read_certificates
+from sasgate.tls import present, refuse
+from sasgate.trust import Credential, read_certificates
 
 
-def client_context(roots: Path | None) -> SSL.Context:
+def client_context(roots: Path | None, credential: Credential | None = None) -> SSL.Context:
     """Build a context that verifies servers against `roots`, or the system's CAs.
+
+    `credential` is presented with its whole chain to servers that ask for a certificate.
 
     Raises:
         UnusableFile: `roots` holds no certificates.
+        OpenSSL.SSL.Error: it refuses the certificate with its key.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_verify(SSL.VERIFY_PEER, refuse)
+    if credential is not None:
+        present(context, credential)
     if roots is None:
         context.set_default_verify_paths()
         return context

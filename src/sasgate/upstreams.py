@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
+from attrs import frozen
 from OpenSSL import SSL
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -15,14 +17,39 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from sasgate.addresses import parse_peer
 from sasgate.deadlines import Deadlines
+from sasgate.egress import Tunnel
 from sasgate.http1 import HeadLimits
 from sasgate.pool import Pool
 from sasgate.settings import Backend, Limits
 from sasgate.upstream_tls import VerifiedServer
 
 
+@frozen
+class SASServer:
+    """SAS as one outbound listener reaches it; `proxy` is `host:port` of an egress proxy.
+
+    `presented` stands for the certificate and the CAs: a connection of another is not used (S54).
+    """
+
+    listener: str
+    host: str
+    port: int
+    proxy: str | None
+    presented: str
+
+    @property
+    def authority(self) -> str:
+        """What stands in `Host`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _HTTPS else f"{host}:{self.port}"
+
+
+_HTTPS = 443
+Server = tuple[str, Backend] | SASServer
+
+
 class Upstreams:
-    """Pools by environment and `Backend`; a pool is made when it is first asked for.
+    """Pools by environment and `Backend`, and by `SASServer`; made when they are first asked for.
 
     Callers of different environments never share a connection: whatever a server leaves on one
     reaches nobody else's caller (S45).
@@ -32,27 +59,56 @@ class Upstreams:
         self._reactor = reactor
         self._deadlines = deadlines
         self._limits = limits
-        self._pools: dict[tuple[str, Backend], Pool] = {}
+        self._pools: dict[Server, Pool] = {}
 
     def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
         """The pool of an environment's server; `context` is for one that is reached by TLS."""
         key = environment, backend
         if key not in self._pools:
-            self._pools[key] = Pool(
+            self._pools[key] = self._new_pool(
                 str(backend),
                 backend.authority,
                 self._endpoint(backend, context),
-                self._deadlines,
-                HeadLimits(self._limits.head_size * 4, self._limits.head_fields * 2),
-                connect_time=self._limits.connect,
                 secure=context is not None,
             )
         return self._pools[key]
 
-    def keep_only(self, wanted: Iterable[tuple[str, Backend]]) -> None:
-        """Close the pools of all other environments and servers."""
+    def sas(self, server: SASServer, context: SSL.Context) -> Pool:
+        """The pool of connections to SAS."""
+        if server not in self._pools:
+            timeout = self._limits.connect
+            plain: IStreamClientEndpoint
+            if server.proxy is None:
+                plain = HostnameEndpoint(self._reactor, server.host, server.port, timeout)
+            else:
+                at = urlsplit(f"//{server.proxy}")
+                proxy = HostnameEndpoint(self._reactor, at.hostname or "", at.port or 0, timeout)
+                plain = Tunnel(self._reactor, proxy, server.host, server.port, timeout)
+            self._pools[server] = self._new_pool(
+                f"https://{server.authority}",
+                server.authority,
+                wrapClientTLS(VerifiedServer(context, server.host), plain),
+                secure=True,
+            )
+        return self._pools[server]
+
+    def keep_only(self, wanted: Iterable[Server]) -> None:
+        """Close the pools of all others; exchanges under way end, and no other follows."""
         for key in self._pools.keys() - set(wanted):
             self._pools.pop(key).close()
+
+    def _new_pool(
+        self, name: str, authority: str, endpoint: IStreamClientEndpoint, *, secure: bool
+    ) -> Pool:
+        return Pool(
+            name,
+            authority,
+            endpoint,
+            self._deadlines,
+            HeadLimits(self._limits.head_size * 4, self._limits.head_fields * 2),
+            connect_time=self._limits.connect,
+            secure=secure,
+        )
 
     def _endpoint(self, backend: Backend, context: SSL.Context | None) -> IStreamClientEndpoint:
         timeout = self._limits.connect

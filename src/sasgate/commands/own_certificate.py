@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from OpenSSL import crypto
 
+from sasgate.editor_certificate import doubts
 from sasgate.identity import printable_name, printable_value
 from sasgate.trust import Credential
 
@@ -50,9 +51,9 @@ def examine_server(credential: Credential, now: datetime) -> Findings:
     return _findings(credential, now, warnings)
 
 
-def examine_client(credential: Credential, now: datetime) -> Findings:
+def examine_client(credential: Credential, environment: str, now: datetime) -> Findings:
     """The findings on a certificate that is presented to SAS; `now` is aware."""
-    return _findings(credential, now, [*_about_validity(credential.leaf, now)])
+    return _findings(credential, now, [*doubts(credential, environment, now)])
 
 
 def public_trust(credential: Credential) -> str | None:

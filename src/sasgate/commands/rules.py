@@ -62,7 +62,7 @@ def _outbound(
     if outbound.proxy:
         yield f"  through the proxy {outbound.proxy}"
     credential = material.credentials[outbound.name]
-    yield from _certificate(str(outbound.certificate), examine_client(credential, now))
+    yield from _certificate(str(outbound.certificate), examine_client(credential, environment.name, now))
     yield f"    subject {printable_name(credential.leaf.subject)}"
 
 

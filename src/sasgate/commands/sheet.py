@@ -72,7 +72,7 @@ def _client(
     outbound: Outbound, settings: Settings, material: Material, now: datetime
 ) -> Iterator[str]:
     credential = material.credentials[outbound.name]
-    findings = examine_client(credential, now)
+    findings = examine_client(credential, outbound.environment, now)
     identity = Identity.read(credential.leaf)
     yield f"Solution éditeur dans le rôle « client » [{outbound.name}]"
     yield f"  Environnement : {_environment(outbound.environment)}"

@@ -1,0 +1,28 @@
+"""What went wrong with a connection, in words for whoever reads the log."""
+
+import os
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.python.failure import Failure
+
+from sasgate.log_format import escaped
+
+
+def why(failure: Failure) -> str:
+    """The reason, without what is for programmers only; one line of printable ASCII."""
+    error = failure.value
+    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
+        return escaped("; ".join(str(entry[-1]) for entry in error.args[0])) or _LEFT
+    if failure.check(ConnectionDone, ConnectionLost):
+        return _LEFT
+    if failure.check(ConnectTimeout):
+        return "no connection in time"
+    number = getattr(error, "osError", None)
+    if isinstance(number, int):
+        return os.strerror(number)
+    return escaped(failure.getErrorMessage()).rstrip(".") or type(error).__name__
+
+
+_LEFT = "the peer left"

@@ -1,0 +1,88 @@
+"""An outbound listener: plain HTTP for applications of this host."""
+
+from ipaddress import ip_address
+
+from attrs import evolve
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from sasgate.addresses import parse_peer
+from sasgate.client_connection import ClientConnection
+from sasgate.outbound import OutboundSite
+from sasgate.outbound_rules import OutboundRules
+from sasgate.places import Places
+from sasgate.settings import Address
+from sasgate.surroundings import Surroundings
+
+
+# Calls under way at once, and waiting: SAS takes appointments one by one, and an application that
+# has gone wild must not be what it remembers us by.
+MOST_CALLS = 32
+MOST_WAITING = 128
+
+# Connections of applications; apart from SAS's own, which these must not keep out.
+MOST_CONNECTIONS = 512
+
+_LOCAL_PROCESS = ip_address("127.0.0.1")
+
+
+class OutboundListener(Factory):
+    """One outbound listener; `rules` is swapped by a reload, connections live on."""
+
+    noisy = False
+    _log = Logger("sasgate")
+
+    def __init__(self, rules: OutboundRules, surroundings: Surroundings) -> None:
+        self.rules = rules
+        self.surroundings = surroundings
+        self.places = Places(MOST_CALLS, MOST_WAITING)
+        self.connections: set[ClientConnection] = set()
+        self._limits = evolve(surroundings.limits, answer=surroundings.limits.outbound_answer)
+        self._drained: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
+        """A connection of an application, or None, on which Twisted closes it."""
+        if self._drained is not None:
+            return None
+        if len(self.connections) >= MOST_CONNECTIONS:
+            self._log.warn("{name}: too many connections", name=self.rules.name)
+            return None
+        deadlines = self.surroundings.deadlines
+        site = OutboundSite(self._current_rules, _peer(addr), self.surroundings, self.places)
+        connection = ClientConnection(site, deadlines, self._limits, deadlines.now(), secure=False)
+        self.connections.add(connection)
+        site.when_closed = lambda: self._left(connection)
+        return connection
+
+    def _current_rules(self) -> OutboundRules:
+        return self.rules
+
+    def _left(self, connection: ClientConnection) -> None:
+        self.connections.discard(connection)
+        self._tell_if_drained()
+
+    def drain(self) -> Deferred[None]:
+        """Close what is idle and let exchanges end; fires when no connection is left."""
+        self._drained = Deferred()
+        for connection in tuple(self.connections):
+            connection.drain()
+        self._tell_if_drained()
+        return self._drained
+
+    def abort(self, reason: str) -> None:
+        """Drop all connections; `reason` is for the journal."""
+        for connection in tuple(self.connections):
+            connection.abort(reason)
+
+    def _tell_if_drained(self) -> None:
+        if self._drained is not None and not self._drained.called and not self.connections:
+            self._drained.callback(None)
+
+
+def _peer(address: IAddress) -> Address:
+    if isinstance(address, IPv4Address | IPv6Address):
+        return parse_peer(address.host) or _LOCAL_PROCESS
+    return _LOCAL_PROCESS

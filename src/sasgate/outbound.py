@@ -1,0 +1,202 @@
+"""The outbound side: an application calls SAS through the gateway, with the editor's certificate.
+
+Whoever reaches the listener may call, and one server alone is reached through it: its URL is
+configuration, and neither Host nor an absolute-form target changes it (S53). What SAS answers
+passes untouched; what the gateway itself has to say is a FHIR OperationOutcome.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sasgate.http1 import RequestHead
+from sasgate.identity import Identity
+from sasgate.journal import Access
+from sasgate.log_format import word
+from sasgate.outbound_rules import OutboundRules
+from sasgate.places import Full, Places
+from sasgate.settings import Address
+from sasgate.site import Exchanged, Forward, Plan, Reply
+from sasgate.surroundings import Surroundings
+
+
+class OutboundSite:
+    """One connection of an application; `rules` gives what is in force on its listener."""
+
+    _log = Logger("sasgate.outbound")
+
+    def __init__(
+        self,
+        rules: Callable[[], OutboundRules],
+        peer: Address,
+        surroundings: Surroundings,
+        places: Places,
+    ) -> None:
+        self.when_closed: Callable[[], None] = lambda: None
+        self._rules = rules
+        self._peer = peer
+        self._limits = surroundings.limits
+        self._journal = surroundings.journal
+        self._places = places
+        self._turn: Deferred[None] | None = None
+        self._placed = False
+
+    def handshake_completed(self, transport: Any) -> float:
+        """Nobody shakes hands on a local listener."""
+        raise NotImplementedError
+
+    def direct(self, head: RequestHead, request_id: str) -> Plan | Deferred[Plan]:
+        """Send the request to SAS, as soon as there is a place for it."""
+        del request_id
+        if head.method in {b"CONNECT", b"TRACE"}:
+            return evolve(self.failure(405, "a method that is not for a gateway"), allow=_ALLOWED)
+        target = _origin_form(head.target)
+        if target is None:
+            return self.failure(400, "the request's target is no path")
+        try:
+            turn = self._places.take()
+        except Full:
+            return self.failure(503, "too many calls to SAS are under way")
+        if turn is None:
+            self._placed = True
+            return self._forward(target)
+        self._turn = turn
+        return turn.addCallback(lambda _: self._called(target))
+
+    def _called(self, target: bytes) -> Plan:
+        self._turn, self._placed = None, True
+        return self._forward(target)
+
+    def _forward(self, target: bytes) -> Forward:
+        rules = self._rules()
+        return Forward(
+            balancer=rules.balancer,
+            target=target,
+            host=rules.authority,
+            extra=b"",
+            drop=frozenset(),
+            answer_within=self._limits.outbound_answer,
+        )
+
+    def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
+        """Word a fault for a developer at the editor: what happened, and what to do."""
+        text = _DIAGNOSTICS.get(status, "{reason}").format(
+            host=self._rules().authority.decode("ascii"),
+            reason=reason,
+            seconds=f"{self._limits.outbound_answer:g}",
+            sent=_MAYBE_SENT if sent else _NOT_SENT,
+        )
+        outcome = {
+            "resourceType": "OperationOutcome",
+            "issue": [
+                {
+                    "severity": "error",
+                    "code": _CODES.get(status, "invalid"),
+                    "diagnostics": f"sasgate, {status} {HTTPStatus(status).phrase}: {text}",
+                }
+            ],
+        }
+        body = json.dumps(outcome).encode("ascii")
+        return Reply(status, body, _FHIR, close=status in _UNREADABLE, reason=reason)
+
+    def finished(self, exchange: Exchanged) -> None:
+        """Write the access event, and what a refusal by SAS means; let the next call begin."""
+        self._leave_place()
+        rules = self._rules()
+        answered = exchange.answered or exchange.ended
+        self._journal.access(
+            Access(
+                listener=rules.name,
+                environment=rules.environment,
+                peer=str(self._peer),
+                request_id=exchange.request_id,
+                method=exchange.method.decode("ascii"),
+                target=exchange.target,
+                status=exchange.status,
+                received=exchange.received,
+                sent=exchange.sent,
+                seconds=exchange.ended - exchange.started,
+                answer_seconds=answered - exchange.started,
+                backend=exchange.backend,
+                error=exchange.error,
+            )
+        )
+        meaning = _MEANINGS.get(exchange.status)
+        if meaning is not None and exchange.backend and not exchange.error:
+            self._log.warn(
+                "SAS answered {status} to {listener}: {meaning}; presented was {presented}",
+                status=exchange.status,
+                listener=rules.name,
+                meaning=meaning,
+                presented=presented(rules.identity),
+            )
+
+    def _leave_place(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            self._places.leave(turn)
+        elif self._placed:
+            self._placed = False
+            self._places.give_back()
+
+    def closed(self, reason: Failure, *, handshaken: bool) -> None:
+        """The application has left."""
+        del reason, handshaken
+        self.when_closed()
+
+
+def presented(identity: Identity) -> str:
+    """A certificate as SAS judges it, for a line of log."""
+    return (
+        f"CN={word(identity.cn)} OU={word(identity.ou)} issuer={word(identity.issuer)}"
+        f" until {identity.not_after:%Y-%m-%d}"
+    )
+
+
+def _origin_form(target: bytes) -> bytes | None:
+    """The path and query of a target: whatever server it names, ours is called (S53)."""
+    if target.startswith(b"/") or target == b"*":
+        return target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return None
+    rest: bytes = match[1] or b""
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*([/?].*)?", re.IGNORECASE)
+_ALLOWED = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_FHIR = b"application/fhir+json"
+_UNREADABLE = frozenset({400, 408, 417, 431})
+
+# IssueType of FHIR R4.
+_CODES = {
+    405: "not-supported",
+    408: "timeout",
+    500: "exception",
+    502: "transient",
+    503: "throttled",
+    504: "timeout",
+}
+_DIAGNOSTICS = {
+    502: "no usable answer from SAS ({host}): {reason}. {sent}",
+    503: "{reason}: wait a moment, then call again. {sent}",
+    504: "no answer from SAS ({host}) within {seconds} s: {reason}. {sent}",
+}
+_NOT_SENT = "Nothing of the request was sent: it may be sent again."
+_MAYBE_SENT = "The request may have arrived: look before you send it again."
+# Specification, 4.3.4: what SAS checks of the certificate.
+_MEANINGS = {
+    401: (
+        "it does not recognise the certificate's issuer, or holds it for revoked: is this a TEST"
+        " certificate on production, or the reverse?"
+    ),
+    403: "this CN and OU are not registered there: send them to ANS (sasgate check --for-ans)",
+}

@@ -1,0 +1,94 @@
+"""What is in force on one outbound listener, and how it is loaded from what is configured."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+
+from sasgate.editor_certificate import doubts, unusable
+from sasgate.errors import ConfigError
+from sasgate.identity import Identity
+from sasgate.pool import Balancer
+from sasgate.settings import Outbound, Settings
+from sasgate.trust import Anchors, UnusableFile, load_credential
+from sasgate.upstream_tls import client_context
+from sasgate.upstreams import SASServer, Upstreams
+
+
+@frozen
+class OutboundTrust:
+    """The editor's certificate as loaded, what is odd about it, and what presents it."""
+
+    context: SSL.Context = field(repr=False)
+    identity: Identity
+    server: SASServer
+    doubts: tuple[str, ...]
+
+
+@frozen
+class OutboundRules:
+    """Where an outbound listener leads; `authority` is the server's, as it stands in Host."""
+
+    name: str
+    environment: str
+    authority: bytes
+    identity: Identity
+    balancer: Balancer
+    settings: Outbound
+
+
+def load_outbound(
+    settings: Settings, outbound: Outbound, anchors: Mapping[str, Anchors], now: datetime
+) -> OutboundTrust:
+    """Load the certificate of one listener and the CAs of its server.
+
+    Raises:
+        ConfigError: with every fault (S55, S57).
+    """
+    name, path = outbound.name, outbound.certificate
+    credential = load_credential(settings, name, path, outbound.key, now)
+    faults = [
+        settings.fault(name, "certificate", path, reason, remedy)
+        for reason, remedy in unusable(credential, anchors[outbound.environment])
+    ]
+    if faults:
+        raise ConfigError(*faults)
+    environment = settings.environments[outbound.environment]
+    try:
+        context = client_context(environment.sas_roots, credential)
+    except UnusableFile as error:
+        section = f"environment:{environment.name}"
+        raise ConfigError(
+            settings.fault(section, "sas_roots", error.path, error.reason, error.remedy)
+        ) from error
+    except SSL.Error as error:
+        reason = f"OpenSSL refuses it with its key: {error}"
+        raise ConfigError(settings.fault(name, "certificate", path, reason)) from error
+    digest = hashlib.sha256()
+    for each in credential.chain:
+        digest.update(each.public_bytes(Encoding.DER))
+    if environment.sas_roots is not None:
+        digest.update(environment.sas_roots.read_bytes())
+    parts = urlsplit(environment.url or "")
+    server = SASServer(
+        name, parts.hostname or "", parts.port or 443, outbound.proxy, digest.hexdigest()
+    )
+    odd = tuple(doubts(credential, outbound.environment, now))
+    return OutboundTrust(context, Identity.read(credential.leaf), server, odd)
+
+
+def outbound_rules(outbound: Outbound, trust: OutboundTrust, upstreams: Upstreams) -> OutboundRules:
+    """Put the rules of one listener together of what was loaded."""
+    pool = upstreams.sas(trust.server, trust.context)
+    return OutboundRules(
+        name=outbound.name,
+        environment=outbound.environment,
+        authority=pool.authority.encode("ascii"),
+        identity=trust.identity,
+        balancer=Balancer([pool]),
+        settings=outbound,
+    )
