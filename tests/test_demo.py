@@ -83,7 +83,7 @@ class TestWhole:
         journal = " ".join(shown[1].partition("What the administrator sees")[2].split())
         begun, used, ended = (
             journal.index("revocation checks are disengaged by hand for all CAs by "),
-            journal.index("on the last verified list: OCSP: no usable answer"),
+            journal.index("(disengaged on the last verified list: OCSP: no usable answer"),
             journal.index("revocation checks are engaged again (engaged by "),
         )
         assert begun < used < ended

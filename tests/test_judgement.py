@@ -271,7 +271,7 @@ class TestTheTable:
         by_debrayage = not expected(mode, cause)
         # The first one begins it, and is judged again because it began.
         (detail,) = {each.detail for each in gateway.journal.decisions}
-        assert detail.startswith("débrayage on the last") is by_debrayage
+        assert detail.startswith("disengaged on the last") is by_debrayage
         assert bool(gateway.outages.admissions) is by_debrayage
 
     def test_disengaged_even_without_a_list(
@@ -282,7 +282,7 @@ class TestTheTable:
         put(gateway, cause.leaf, cause.ca)
         assert served(gateway, ask(gateway, cause))
         (admission,) = gateway.journal.decisions
-        assert admission.detail.startswith("débrayage") is not expected(mode, cause)
+        assert admission.detail.startswith("disengaged") is not expected(mode, cause)
 
 
 @pytest.mark.parametrize("cause", [each for each in CAUSES if each.leaf != "absent"], ids=str)

@@ -41,7 +41,7 @@ _SHOWN = (
     ("[sasgate.audit#", "refused 403"),
     ("[sasgate.audit#", " cut FAILED:revoked"),
     ("[sasgate.revocation#", "are disengaged by hand"),
-    ("[sasgate.audit#", " on the last verified list: "),
+    ("[sasgate.audit#", "(disengaged on "),
     ("[sasgate.revocation#", "are engaged again"),
 )
 

@@ -73,7 +73,7 @@ def rule(
     if ruling.status is not Status.UNKNOWN:
         return ruling
     if _may_disengage(mode, leaf, cas, disengagement):
-        reason = f"débrayage {disengagement.value}: {ruling.reason}"
+        reason = f"disengaged {disengagement.value}: {ruling.reason}"
         return Ruling(Status.GOOD, reason, disengaged=True)
     return ruling
 
