@@ -109,14 +109,16 @@ class TestKept:
         put(shelf, record_of(pem, org), pem)
         assert shelf.read()[0][0].path.read_bytes() == der
 
+    @pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
     def test_a_list_that_changed_since_it_was_verified_is_not_kept(
-        self, shelf: Shelf, org: Authority
+        self, encoding: Encoding, shelf: Shelf, org: Authority
     ) -> None:
         """S28."""
+        other = x509.load_der_x509_crl(signed(org, number=3)).public_bytes(encoding)
         old, new = signed(org, number=1), signed(org, revoked(5), number=2)
         put(shelf, record_of(old, org), old)
         with pytest.raises(ValueError, match="changed since"):
-            put(shelf, record_of(new, org), signed(org, number=3))
+            put(shelf, record_of(new, org), other)
         (kept,), _ = shelf.read()
         assert kept.path.read_bytes() == old
         assert kept.record is not None

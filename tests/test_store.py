@@ -254,6 +254,27 @@ class TestSuccession:
         assert state(store).fetched == NOW
         assert alarms(logged) == []
 
+    def test_when_it_was_checked_outlives_a_restart(self, world: World, store: Store) -> None:
+        world.clock.advance(5)
+        refreshed(store)
+        ended(store.close())
+        assert state(world.opened(download=never)).checked == NOW + timedelta(seconds=5)
+
+    def test_not_modified_of_what_another_source_has_replaced_is_asked_again_soon(
+        self, world: World, org: Authority
+    ) -> None:
+        world.served[MIRROR_URL] = world.served[ORG_URL]
+        store = world.opened(world.plan(ORG_URL, MIRROR_URL))
+        world.served[ORG_URL] = waiting = Deferred[Any]()
+        world.served[MIRROR_URL] = signed(org, number=8)
+        refreshing = store.refresh()
+        assert number(store, org) == 8
+        waiting.callback(NotModified())
+        ended(refreshing)
+        shown = state(store)
+        assert "which is not held" in shown.error
+        assert shown.next_attempt == NOW + timedelta(seconds=60)
+
     def test_not_modified_where_nothing_is_held_is_no_answer(
         self, world: World, org: Authority
     ) -> None:
@@ -766,6 +787,7 @@ class TestEnd:
         store = world.store(world.plan(ORG_URL, str(tmp_path / "absent")))
         with pytest.raises(UnusableSource):
             ended(store.open())
+        refreshed(store)
         assert world.leftovers() == []
         assert world.asked == []
 

@@ -426,6 +426,21 @@ class TestSpoilt:
         world.pass_time(seconds=5)
         assert number(store, org) == 2
 
+    def test_a_half_that_is_being_completed_is_no_alarm(
+        self, world: World, org: Authority, file: Path, logged: list[LogEvent]
+    ) -> None:
+        """S28."""
+        load = Writing(file, times=0)
+        store = world.opened(world.plan(str(file)), load=load)
+        whole = signed(org, number=2)
+        file.write_bytes(whole[:100])
+        load.times = load.loads + 1
+        world.pass_time(seconds=5)
+        file.write_bytes(whole)
+        world.pass_time(seconds=5)
+        assert number(store, org) == 2
+        assert alarms(logged) == []
+
     def test_a_file_that_never_rests_is_an_alarm(
         self, world: World, org: Authority, file: Path, logged: list[LogEvent]
     ) -> None:

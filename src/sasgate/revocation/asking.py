@@ -171,7 +171,6 @@ class Asking:
         if Mark.of(os.fstat(file)) == before:
             source.unsettled = 0
             return
-        source.mark = None
         source.unsettled += 1
         if source.unsettled >= _UNSETTLED:
             source.unsettled = 0
