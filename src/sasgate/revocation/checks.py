@@ -6,7 +6,7 @@ is judged by that list too (S15).
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from sasgate.identity import Identity
 from sasgate.revocation.chain import Chain
-from sasgate.revocation.lists import Lists
+from sasgate.revocation.lists import Lists, Subject
 from sasgate.revocation.live import Registry
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_responder import Responder
@@ -51,6 +51,9 @@ class Outages(Protocol):
 
 # The client itself left, or the gateway stops: this says nothing of the responder.
 _NO_OUTAGE = frozenset({Problem.GIVEN_UP, Problem.CLOSED})
+_ASKED_OF_EACH = frozenset({RevocationMode.OCSP, RevocationMode.CRL_AND_OCSP})
+# A certificate that calls no more must not keep an outage up for ever.
+_REMEMBERED = timedelta(days=1)
 _NOT_CHECKED = Checked(Ruling(Status.GOOD, "revocation is not checked"))
 
 
@@ -70,6 +73,8 @@ class Checks:
         self._cache = cache
         self._mode = RevocationMode.OFF
         self._nobodies: tuple[Chain, ...] = ()
+        # When certificates were last without an answer, by the CA that signed them.
+        self._unanswered: dict[str, dict[Subject, datetime]] = {}
 
     def follow(self, mode: RevocationMode, nobodies: tuple[Chain, ...]) -> None:
         """Take up the mode and the CAs of a configuration, each by the chain of nobody."""
@@ -112,14 +117,29 @@ class Checks:
         if isinstance(word, NoAnswer) and word.kind in _NO_OUTAGE:
             return Checked(ruling)
         if ruling.status is Status.UNKNOWN:
-            return self._unknown(known, chain.leaf.issuer, ruling, now)
+            return self._unknown(known, chain.leaf, ruling, now)
         if ruling.status is Status.GOOD and known.cured():
-            self._outages.known(chain.leaf.issuer)
+            self._known(mode, chain.leaf, now)
         return Checked(ruling, known.relied_on_until())
 
-    def _unknown(self, known: Known, issuer: str, ruling: Ruling, now: datetime) -> Checked:
-        # Else its débrayage would never end: each other client's good answer sets back the clock.
+    def _known(self, mode: RevocationMode, leaf: Subject, now: datetime) -> None:
+        """End an outage; where OCSP is asked of each certificate, once all have their answer.
+
+        Else the débrayage of one without an answer would never end: the good answer on any other
+        would set the clock back each time (S23).
+        """
+        waiting = self._unanswered.get(leaf.issuer, {})
+        waiting.pop(leaf, None)
+        if mode in _ASKED_OF_EACH and any(now - seen < _REMEMBERED for seen in waiting.values()):
+            return
+        waiting.clear()
+        self._outages.known(leaf.issuer)
+
+    def _unknown(self, known: Known, leaf: Subject, ruling: Ruling, now: datetime) -> Checked:
+        issuer = leaf.issuer
+        # One certificate that the responder does not know is no outage.
         if known.is_outage():
+            self._unanswered.setdefault(issuer, {})[leaf] = now
             self._outages.unknown(issuer, known.unknown_since(now))
         disengagement, until = self._outages.word(issuer, now)
         disengaged = known.ruling(disengagement)
