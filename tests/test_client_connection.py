@@ -22,6 +22,12 @@ def answered(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
+def test_what_is_written_leaves_at_once() -> None:
+    """Or an answer would wait until the client has acknowledged what came before it."""
+    front = Front()
+    assert not front.wire.delays
+
+
 class TestOrder:
     """S42."""
 

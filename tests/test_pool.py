@@ -13,6 +13,13 @@ pytestmark = pytest.mark.usefixtures("no_failure_logged")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+def test_what_is_written_leaves_at_once() -> None:
+    """Or the last piece of a body could wait for the acknowledgement of those before it."""
+    pooled = Pooled()
+    pooled.connect()
+    assert not pooled.server.wire.delays
+
+
 class TestKeeping:
     def test_a_connection_is_used_again(self) -> None:
         pooled = Pooled()

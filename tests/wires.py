@@ -31,6 +31,7 @@ class Wire:
         self.room = room
         self.lingers = lingers
         self.reading = True
+        self.delays = True
         self.closing = False
         self.lost = False
         self.aborted = False
@@ -39,6 +40,9 @@ class Wire:
         self._producer: Any = None
         self._full = False
         self._readable = os.eventfd(0, os.EFD_NONBLOCK)
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.delays = not enabled
 
     def write(self, data: bytes) -> None:
         if not self.closing and not self.aborted and not self.lost:

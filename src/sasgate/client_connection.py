@@ -87,6 +87,9 @@ class ClientConnection(Protocol):
 
     def connectionMade(self) -> None:
         """Wait for the handshake, or, on a plain listener, for a request."""
+        # What OpenSSL says after a handshake is not answered, and Nagle's algorithm would then hold
+        # the first answer back until the client's kernel has waited for 40 ms.
+        self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
         self._deadlines.add(self)
         if self._handshaken:

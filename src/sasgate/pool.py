@@ -84,6 +84,8 @@ class UpstreamConnection(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Begin."""
+        # The end of a body must not wait until the server's kernel has acknowledged its beginning.
+        self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
         self.pool.deadlines.add(self)
         if not self.pool.secure:
