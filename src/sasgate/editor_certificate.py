@@ -15,7 +15,8 @@ NEAR_THE_END = 60
 # What ANS itself puts into the OU of certificates that it issues on an editor's behalf (4.3.2.2).
 ANS_STRUCTURE = PRODUCTION.client_ou
 
-_PRODUCTION_FORM, _TEST_FORM = "sas-agregateur-prod-", "sas-agregateur-test-"
+# How the predefined CNs begin (4.3.1); what follows is the name of the editor's software.
+PRODUCTION_FORM, TEST_FORM = "sas-agregateur-prod-", "sas-agregateur-test-"
 
 
 def unusable(credential: Credential, anchors: Anchors) -> Iterator[tuple[str, str]]:
@@ -47,7 +48,11 @@ def doubts(credential: Credential, environment: str, now: datetime) -> Iterator[
     days = (leaf.not_valid_after_utc - now).days
     if days < NEAR_THE_END:
         yield f"it ends in {days} days: order the next one"
-    identity = Identity.read(leaf)
+    yield from name_doubts(Identity.read(leaf), environment)
+
+
+def name_doubts(identity: Identity, environment: str) -> Iterator[str]:
+    """What is odd about a certificate's CN and OU for an environment."""
     forms = _forms(environment)
     if not any(identity.cn.startswith(form) and identity.cn != form for form in forms):
         shown = " or ".join(f"{form}<EDITEUR>" for form in forms)
@@ -59,5 +64,5 @@ def doubts(credential: Credential, environment: str, now: datetime) -> Iterator[
 def _forms(environment: str) -> tuple[str, ...]:
     """How CNs begin (4.3.1); an environment of the editor's own may be either."""
     if environment not in PRESETS:
-        return _PRODUCTION_FORM, _TEST_FORM
-    return (_PRODUCTION_FORM if environment == PRODUCTION.name else _TEST_FORM,)
+        return PRODUCTION_FORM, TEST_FORM
+    return (PRODUCTION_FORM if environment == PRODUCTION.name else TEST_FORM,)

@@ -137,7 +137,7 @@ def load_credential(
     if chain and private is not None:
         faults.extend(
             settings.fault(section, "certificate", certificate, reason, remedy)
-            for reason, remedy in _credential_faults(chain, private, now)
+            for reason, remedy in credential_faults(chain, private, now)
         )
     if faults or private is None:
         raise ConfigError(*faults)
@@ -163,7 +163,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """The one private key of a PEM file, RSA or ECDSA, that others cannot read (S57).
+    """The one private key of a PEM or DER file, RSA or ECDSA, that others cannot read (S57).
 
     Raises:
         UnusableFile: unreadable, encrypted, of another type, or open to everybody.
@@ -172,16 +172,59 @@ def read_private_key(path: Path) -> PrivateKey:
     if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO:
         raise UnusableFile(path, "the key can be read by every user", f"run: chmod o-rwx {path}")
     try:
-        key = serialization.load_pem_private_key(_key_block(content), password=None)
+        if b"-----BEGIN" in content:
+            key = serialization.load_pem_private_key(_key_block(content), password=None)
+        else:
+            key = serialization.load_der_private_key(content, password=None)
     except TypeError as error:
         raise UnusableFile(
             path, "the key is encrypted", "store it without a passphrase: openssl pkey -in FILE"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnusableFile(path, "no private key is in it", "put a PEM private key") from error
+        raise UnusableFile(path, "no private key is in it", "put one, PEM or DER") from error
     if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
         raise UnusableFile(path, "the key is neither RSA nor ECDSA")
     return key
+
+
+def credential_faults(
+    chain: Sequence[x509.Certificate], key: PrivateKey, now: datetime
+) -> Iterable[tuple[str, str]]:
+    """What keeps a chain, leaf first, from being presented with a key: reason and way out (S55).
+
+    `now` is aware.
+    """
+    matching = [cert for cert in chain if _is_of(key, cert)]
+    if not matching:
+        yield (
+            "the key does not belong to the certificate",
+            "give the key that its CSR was made with",
+        )
+        return
+    if matching[0] is not chain[0]:
+        yield "the certificate of the key is not the first in the file", "put it before its CAs"
+        return
+    for certificate, issuer in pairwise(chain):
+        if not _signed_by(certificate, issuer):
+            yield (
+                f"{certificate.subject.rfc4514_string()} was not signed by the next one",
+                "put each certificate before the CA that signed it",
+            )
+    size = sum(len(each.public_bytes(serialization.Encoding.DER)) for each in chain)
+    if size > LARGEST_CHAIN:
+        yield (
+            f"the chain has {size} bytes, more than the {LARGEST_CHAIN} that can be sent at once",
+            "leave out what clients do not need, or have it issued for fewer names",
+        )
+    leaf = chain[0]
+    if leaf.not_valid_after_utc < now:
+        yield (
+            f"the certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+            "renew it",
+        )
+    if leaf.not_valid_before_utc > now:
+        start = leaf.not_valid_before_utc
+        yield f"the certificate is not valid before {start:%Y-%m-%d %H:%M} UTC", "check the clock"
 
 
 @frozen
@@ -269,42 +312,6 @@ def _is_of(key: PrivateKey, certificate: x509.Certificate) -> bool:
         return certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return False  # a kind of key that we do not know is not the one in the file
-
-
-def _credential_faults(
-    chain: Sequence[x509.Certificate], key: PrivateKey, now: datetime
-) -> Iterable[tuple[str, str]]:
-    matching = [cert for cert in chain if _is_of(key, cert)]
-    if not matching:
-        yield (
-            "the key does not belong to the certificate",
-            "give the key that its CSR was made with",
-        )
-        return
-    if matching[0] is not chain[0]:
-        yield "the certificate of the key is not the first in the file", "put it before its CAs"
-        return
-    for certificate, issuer in pairwise(chain):
-        if not _signed_by(certificate, issuer):
-            yield (
-                f"{certificate.subject.rfc4514_string()} was not signed by the next one",
-                "put each certificate before the CA that signed it",
-            )
-    size = sum(len(each.public_bytes(serialization.Encoding.DER)) for each in chain)
-    if size > LARGEST_CHAIN:
-        yield (
-            f"the chain has {size} bytes, more than the {LARGEST_CHAIN} that can be sent at once",
-            "leave out what clients do not need, or have it issued for fewer names",
-        )
-    leaf = chain[0]
-    if leaf.not_valid_after_utc < now:
-        yield (
-            f"the certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
-            "renew it",
-        )
-    if leaf.not_valid_before_utc > now:
-        start = leaf.not_valid_before_utc
-        yield f"the certificate is not valid before {start:%Y-%m-%d %H:%M} UTC", "check the clock"
 
 
 def _read(path: Path) -> bytes:

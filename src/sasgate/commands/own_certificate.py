@@ -4,7 +4,7 @@ The kit verifies it against public CAs, with the chain that the gateway sends an
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -39,16 +39,19 @@ class Findings:
 
 def examine_server(credential: Credential, now: datetime) -> Findings:
     """The findings on a certificate that SAS and the kit will see; `now` is aware."""
-    names = _names(credential.leaf)
-    warnings = [*_about_validity(credential.leaf, now)]
-    if not names:
-        warnings.append("it has no subjectAltName: no client takes it for any name")
-    if not _serves(credential.leaf):
-        warnings.append("its extended key usage is not serverAuth: clients refuse it")
-    untrusted = public_trust(credential)
+    return _findings(credential, now, [*server_doubts(credential.chain, now)])
+
+
+def server_doubts(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    """What is doubtful about a chain, leaf first, that the gateway would send; `now` is aware."""
+    yield from _about_validity(chain[0], now)
+    if not _names(chain[0]):
+        yield "it has no subjectAltName: no client takes it for any name"
+    if not _serves(chain[0]):
+        yield "its extended key usage is not serverAuth: clients refuse it"
+    untrusted = public_trust(chain)
     if untrusted is not None:
-        warnings.append(f"ANS's kit will not trust it: {untrusted}")
-    return _findings(credential, now, warnings)
+        yield f"ANS's kit will not trust it: {untrusted}"
 
 
 def examine_client(credential: Credential, environment: str, now: datetime) -> Findings:
@@ -56,7 +59,7 @@ def examine_client(credential: Credential, environment: str, now: datetime) -> F
     return _findings(credential, now, [*doubts(credential, environment, now)])
 
 
-def public_trust(credential: Credential) -> str | None:
+def public_trust(chain: Sequence[x509.Certificate]) -> str | None:
     """Why the system's CAs do not vouch for the chain that would be sent, or None if they do."""
     paths = ssl.get_default_verify_paths()
     store = crypto.X509Store()
@@ -64,11 +67,11 @@ def public_trust(credential: Credential) -> str | None:
         store.load_locations(paths.cafile, paths.capath)
     except (crypto.Error, TypeError):
         return "this system has no public CAs to compare with (Debian: ca-certificates)"
-    sent = [crypto.X509.from_cryptography(certificate) for certificate in credential.chain]
+    sent = [crypto.X509.from_cryptography(certificate) for certificate in chain]
     try:
         crypto.X509StoreContext(store, sent[0], sent[1:]).verify_certificate()
     except crypto.X509StoreContextError as error:
-        leaf = credential.leaf
+        leaf = chain[0]
         if leaf.issuer == leaf.subject:
             return "it is signed by itself"
         if len(sent) == 1:
