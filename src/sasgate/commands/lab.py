@@ -5,13 +5,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from sasgate.commands import lab_publication
+from sasgate.commands import lab_publication, lab_sas
 from sasgate.config.backends import backend_from
-from sasgate.config.values import Rejected, http_url
+from sasgate.config.values import Rejected, http_url, https_url
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.configuration import (
     FILE,
     PUBLISHER_PORT,
+    SAS_PORT,
     Ports,
     configuration,
     forget_earlier,
@@ -37,6 +38,13 @@ def _checked_publisher(_: click.Context, __: click.Parameter, text: str | None) 
         raise click.BadParameter(f"{text} {error.reason}; {error.remedy}".rstrip("; ")) from error
 
 
+def _checked_sas(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else https_url(text)
+    except Rejected as error:
+        raise click.BadParameter(f"{text} {error.reason}; {error.remedy}".rstrip("; ")) from error
+
+
 @click.group()
 def lab() -> None:
     """Make and use a lab: CAs, clients and a configuration, none of it genuine."""
@@ -45,6 +53,7 @@ def lab() -> None:
 lab.add_command(lab_publication.serve)
 lab.add_command(lab_publication.set_)
 lab.add_command(lab_publication.show)
+lab.add_command(lab_sas.sas)
 
 
 @lab.command()
@@ -70,18 +79,33 @@ lab.add_command(lab_publication.show)
     help="Check revocation against lists and OCSP published there: "
     f"http://127.0.0.1:{PUBLISHER_PORT} for sasgate lab serve.  [default: no revocation]",
 )
+@click.option(
+    "--sas",
+    metavar="URL",
+    callback=_checked_sas,
+    help="Let applications call SAS there, through a port of the gateway's: "
+    f"https://127.0.0.1:{SAS_PORT} for sasgate lab sas.  [default: no calls to SAS]",
+)
 @click.option("--force", is_flag=True, help="Write over an existing lab.")
-def init(directory: Path, port: int, backend: str, publisher: str | None, *, force: bool) -> None:
+def init(
+    directory: Path,
+    port: int,
+    backend: str,
+    publisher: str | None,
+    sas: str | None,
+    *,
+    force: bool,
+) -> None:
     """Create CAs, certificates and sasgate.ini in DIRECTORY."""
     _refuse_what_is_not_ours(directory, force=force)
-    ports = Ports(port, port + 1 if port else 0)
+    ports = Ports(port, port + 1) if port else Ports(0, 0, 0)
     try:
         made = Lab.create(directory, base_url=publisher or BASE_URL)
-        (directory / FILE).write_text(configuration(ports, backend, publisher), "utf-8")
+        (directory / FILE).write_text(configuration(ports, backend, publisher, sas), "utf-8")
         forget_earlier(directory)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-    click.echo(_report(made, publisher))
+    click.echo(_report(made, publisher, sas))
 
 
 def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
@@ -100,7 +124,7 @@ def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
         )
 
 
-def _report(made: Lab, publisher: str | None) -> str:
+def _report(made: Lab, publisher: str | None, sas: str | None) -> str:
     directory = made.directory
     ini = directory / FILE
     gateway = f"twistd --nodaemon --pidfile= sasgate -c {ini}"
@@ -110,12 +134,22 @@ def _report(made: Lab, publisher: str | None) -> str:
 {directory}/editor    the editor's own certificates, for calls to SAS
 {ini}
 
-Next: {_publishing(directory, publisher)}{gateway}"""
+Next: {_publishing(directory, publisher)}{_being_sas(directory, sas)}{gateway}"""
 
 
 def _publishing(directory: Path, publisher: str | None) -> str:
     if publisher is None:
         return ""
     port = urlsplit(publisher).port or 80
-    option = "" if port == PUBLISHER_PORT else f" --port {port}"
-    return f"sasgate lab serve {directory}{option}\nthen: "
+    return f"sasgate lab serve {directory}{_port(port, PUBLISHER_PORT)}\nthen: "
+
+
+def _being_sas(directory: Path, sas: str | None) -> str:
+    if sas is None:
+        return ""
+    port = urlsplit(sas).port or 443
+    return f"sasgate lab sas {directory}{_port(port, SAS_PORT)}\nthen: "
+
+
+def _port(port: int, default: int) -> str:
+    return "" if port == default else f" --port {port}"

@@ -15,6 +15,7 @@ from sasgate.lab.switchboard import FILE as SWITCHES
 FILE = "sasgate.ini"
 STATE = "state"
 PUBLISHER_PORT = 8089
+SAS_PORT = 8445
 
 _TEXT = """\
 # Written by `sasgate lab init`: a gateway whose only friends are the lab's own certificates.
@@ -49,6 +50,13 @@ mode = crl-or-ocsp
 refresh = 1m
 """
 
+_OUTBOUND = """
+[outbound]
+environment = lab-recette
+listen = {listen}
+certificate = editor/ACME_TEST.key.crt.ca.pem
+"""
+
 _ENVIRONMENT = """
 [environment:lab-{name}]
 roots = ca/{root}.cer
@@ -60,21 +68,28 @@ _SOURCES = """\
 crl = {root.crl_url} {issuer.crl_url}
 ocsp = {issuer.ocsp_url}
 """
+_SAS = """\
+url = {url}
+sas_roots = public-root.pem
+"""
 
 
 @frozen
 class Ports:
-    """TCP ports of the two listeners on 127.0.0.1; 0 leaves the choice to the system."""
+    """TCP ports of the listeners on 127.0.0.1; 0 leaves the choice to the system."""
 
     test: int = 8443
     production: int = 8444
+    outbound: int = 8081
 
 
-def configuration(ports: Ports, backend: str, publisher: str | None = None) -> str:
+def configuration(
+    ports: Ports, backend: str, publisher: str | None = None, sas: str | None = None
+) -> str:
     """The whole ini file; `backend` is a URL such as `http://127.0.0.1:8080`.
 
     `publisher` is the URL where `sasgate lab serve` publishes, without which there is no
-    revocation.
+    revocation; `sas` that of `sasgate lab sas`, without which applications have nobody to call.
     """
     head = _TEXT.format(
         state=STATE,
@@ -83,8 +98,11 @@ def configuration(ports: Ports, backend: str, publisher: str | None = None) -> s
         backend=backend,
     )
     head += _UNPUBLISHED if publisher is None else _PUBLISHED
+    if sas is not None:
+        head += _OUTBOUND.format(listen=_endpoint(ports.outbound))
     return head + "".join(
         _environment(preset, root, issuer, publisher)
+        + ("" if sas is None else _SAS.format(url=sas))
         for preset, root, issuer in (
             (RECETTE, trees.ROOT_TEST, trees.ORG_TEST),
             (PREPRODUCTION, trees.ROOT_TEST, trees.ORG_TEST),
