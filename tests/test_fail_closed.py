@@ -142,5 +142,5 @@ class ExceptionTests(GatewayWithin):
         assert answered(await self.call(SLOT)).status == 200
         await gateway.stopService()
         assert gateway._surroundings.connections == 0
-        assert all(not listener._strangers for listener in gateway._listeners.values())
+        assert all(not listener._strangers for listener in gateway.listeners)
         self.flushLoggedErrors(Odd)

@@ -55,7 +55,9 @@ class GatewayWithin(TestCase):
 
     def port(self, listener: str = "inbound") -> int:
         return next(
-            each.port.getHost().port for each in self.gateway.ports if each.listener == listener
+            each.port.getHost().port
+            for each in self.gateway.listeners.ports
+            if each.listener == listener
         )
 
     def call(self, call: Call, client: str | None = "recette", **more: Any) -> Deferred[Result]:

@@ -127,6 +127,10 @@ class Journal:
             error=access.error,
         )
 
+    def follow(self, settings: Log) -> None:
+        """Take up other settings after a reload."""
+        self._full_paths = settings.full_paths
+
     def close(self) -> None:
         """Write what is still being counted; whatever comes later is written at once."""
         self._closed = True

@@ -36,6 +36,9 @@ class Seat(Protocol):
     def cut(self, reason: str) -> None:
         """Drop the connection at once; `reason` is for the journal."""
 
+    def drain(self) -> None:
+        """Serve what is under way, and nothing after it."""
+
 
 class Judgement:
     """What is thought of one client; `rules` gives what is in force on its listener.
@@ -174,13 +177,16 @@ class Judgement:
         self._journal.decision(decision)
 
     def review(self) -> None:
-        """Look at rules that a reload has changed: whom they deny loses the connection.
+        """Look at rules that a reload has changed.
 
-        All else that they change is seen before the next request.
+        Whom they deny loses the connection; who is no client any more, after the exchange under
+        way. All else that they change is seen before the next request.
         """
         verdict = judge(self._presented, self._peer, self._rules().environments, self._wall())
         if verdict.verify is Verify.REVOKED:
             self.cut(verdict.detail)
+        elif verdict.outcome is not Outcome.ADMITTED:
+            self._place.drain()
 
     def closed(self) -> None:
         """The connection is lost: nobody waits any more."""

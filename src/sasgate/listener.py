@@ -27,7 +27,7 @@ from sasgate.health import Health
 from sasgate.inbound import InboundSite
 from sasgate.journal import Decision
 from sasgate.proxy_gate import ProxyGate
-from sasgate.settings import Address
+from sasgate.settings import Address, Listen
 from sasgate.surroundings import Surroundings
 from sasgate.tls import server_connection
 
@@ -186,6 +186,11 @@ class Place:
         if self._connection is not None:
             self._connection.abort(reason)
 
+    def drain(self) -> None:
+        """Serve what is under way on the connection, and nothing after it."""
+        if self._connection is not None:
+            self._connection.drain()
+
     def gone(self) -> None:
         """Give the place free; called once, when the connection is lost."""
         self.admitted()
@@ -202,6 +207,11 @@ class Door(Factory):
     def __init__(self, listener: InboundListener, *, proxied: bool) -> None:
         self._listener = listener
         self._proxied = proxied
+
+    def lead_to(self, listener: InboundListener, listen: Listen) -> None:
+        """Lead newcomers to a listener, which may be another after a reload."""
+        self._listener = listener
+        self._proxied = listen.proxied
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
         """A protocol for a new connection, or None, on which Twisted closes it."""

@@ -14,7 +14,7 @@ from sasgate.client_connection import ClientConnection
 from sasgate.outbound import OutboundSite
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Places
-from sasgate.settings import Address
+from sasgate.settings import Address, Listen
 from sasgate.surroundings import Surroundings
 
 
@@ -29,10 +29,9 @@ MOST_CONNECTIONS = 512
 _LOCAL_PROCESS = ip_address("127.0.0.1")
 
 
-class OutboundListener(Factory):
+class OutboundListener:
     """One outbound listener; `rules` is swapped by a reload, connections live on."""
 
-    noisy = False
     _log = Logger("sasgate")
 
     def __init__(self, rules: OutboundRules, surroundings: Surroundings) -> None:
@@ -40,19 +39,24 @@ class OutboundListener(Factory):
         self.surroundings = surroundings
         self.places = Places(MOST_CALLS, MOST_WAITING)
         self.connections: set[ClientConnection] = set()
-        self._limits = evolve(surroundings.limits, answer=surroundings.limits.outbound_answer)
         self._drained: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
-        """A connection of an application, or None, on which Twisted closes it."""
+    def follow(self, rules: OutboundRules) -> None:
+        """Put other rules in force, for those who come and those who are there."""
+        self.rules = rules
+
+    def enter(self, peer: Address) -> ClientConnection | None:
+        """A connection of an application, or None where it is to be closed."""
         if self._drained is not None:
             return None
         if len(self.connections) >= MOST_CONNECTIONS:
             self._log.warn("{name}: too many connections", name=self.rules.name)
             return None
-        deadlines = self.surroundings.deadlines
-        site = OutboundSite(self._current_rules, _peer(addr), self.surroundings, self.places)
-        connection = ClientConnection(site, deadlines, self._limits, deadlines.now(), secure=False)
+        shared = self.surroundings
+        limits = evolve(shared.limits, answer=shared.limits.outbound_answer)
+        site = OutboundSite(self._current_rules, peer, shared, self.places)
+        now = shared.deadlines.now()
+        connection = ClientConnection(site, shared.deadlines, limits, now, secure=False)
         self.connections.add(connection)
         site.when_closed = lambda: self._left(connection)
         return connection
@@ -80,6 +84,24 @@ class OutboundListener(Factory):
     def _tell_if_drained(self) -> None:
         if self._drained is not None and not self._drained.called and not self.connections:
             self._drained.callback(None)
+
+
+class LocalDoor(Factory):
+    """What a port of an outbound listener is opened with."""
+
+    noisy = False  # or each port would be announced by the name of this class
+
+    def __init__(self, listener: OutboundListener) -> None:
+        self._listener = listener
+
+    def lead_to(self, listener: OutboundListener, listen: Listen) -> None:
+        """Lead newcomers to a listener, which may be another after a reload."""
+        del listen
+        self._listener = listener
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
+        """A connection, or None, on which Twisted closes it."""
+        return self._listener.enter(_peer(addr))
 
 
 def _peer(address: IAddress) -> Address:

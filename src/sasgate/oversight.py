@@ -1,11 +1,12 @@
 """All that lives of revocation in one gateway: lists, OCSP, débrayage, and what commands ask."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import DeferredLock
+from cryptography.x509 import Certificate
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -15,8 +16,9 @@ from sasgate.identity import Identity
 from sasgate.log_format import escaped
 from sasgate.revocation.chain import Chain
 from sasgate.revocation.checks import Checks
+from sasgate.revocation.crl import LoadedList
 from sasgate.revocation.disengagement import Disengagements
-from sasgate.revocation.download import Downloader
+from sasgate.revocation.download import Downloaded, Downloader, NotModified, Validators
 from sasgate.revocation.export import Export, NotExported
 from sasgate.revocation.loading import LoadLimits, load_list
 from sasgate.revocation.ocsp_cache import OCSPCache
@@ -58,26 +60,47 @@ class Oversight:
             self._word_changed,
             name=self._name_of,
         )
-        client = OCSPClient(reactor, limits, revocation.proxy)
+        self._make_clients(settings)
         self._cache = OCSPCache(
-            reactor, wall, client.ask, OCSPOptions.of(revocation, limits), announce=self._revoked
+            reactor, wall, self.ask, OCSPOptions.of(revocation, limits), announce=self._revoked
         )
         self.checks = Checks(wall, self._disengagements, self._cache)
         self.checks.follow(revocation.mode, chains_of(anchors))
-        folder = settings.state / "crl"
         self._store = Store(
             reactor,
             wall,
-            folder,
+            self._folder,
             self._plan,
             refresh=revocation.refresh,
-            download=Downloader(reactor, limits, revocation.proxy, folder).get,
-            load=partial(load_list, limits=LoadLimits(size=limits.crl_size)),
+            download=self._download,
+            load=self._load,
             changed=self.checks.lists_changed,
             kept=self._export,
         )
         orders = Orders(self._disengagements, self._store, lambda: self._plan, wall)
         self._control = Control(reactor, settings.state / "control", orders.handlers, wall=wall)
+
+    def _make_clients(self, settings: Settings) -> None:
+        limits, proxy = settings.limits, settings.revocation.proxy
+        self._client = OCSPClient(self._reactor, limits, proxy)
+        self._downloader = Downloader(self._reactor, limits, proxy, self._folder)
+
+    @property
+    def _folder(self) -> Path:
+        return self._settings.state / "crl"
+
+    def ask(self, url: str, question: bytes) -> Deferred[bytes]:
+        """Ask a responder by the proxy and within the limits that are in force."""
+        return self._client.ask(url, question)
+
+    def _download(self, url: str, validators: Validators) -> Deferred[Downloaded | NotModified]:
+        return self._downloader.get(url, validators)
+
+    def _load(
+        self, reactor: Any, source: bytes | int, authorities: Sequence[Certificate], now: datetime
+    ) -> Deferred[LoadedList]:
+        limits = LoadLimits(size=self._settings.limits.crl_size)
+        return load_list(reactor, source, authorities, now, limits=limits)
 
     @property
     def _off(self) -> bool:
@@ -117,6 +140,8 @@ class Oversight:
         """Go on by other settings; live connections that they deny are cut."""
         self._settings = settings
         self._plan = Plan.of(settings, anchors)
+        self._make_clients(settings)
+        self._cache.follow(OCSPOptions.of(settings.revocation, settings.limits))
         self.checks.follow(settings.revocation.mode, chains_of(anchors))
         self._disengagements.follow(settings.revocation.admit_for)
         if not self._off:

@@ -3,113 +3,191 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from sasgate.errors import ConfigError
-from sasgate.settings import Inbound, Listen, Outbound, Settings
+from sasgate.settings import Listen, Settings
+
+
+class Entrance(Protocol):
+    """What a port is opened with; who stands behind it may change while it is open."""
+
+    def lead_to(self, listener: Any, listen: Listen) -> None:
+        """Lead to another listener, or to the same under another `listen`."""
+
+
+@frozen
+class Wanted:
+    """A port that a configuration names: its listener, and what it is opened with.
+
+    `owner` and `mode` are for the sockets of outbound listeners.
+    """
+
+    listener: str
+    listen: Listen
+    outbound: bool
+    mode: int = 0o666
+    owner: str | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint for Twisted."""
+        text = with_backlog(self.listen.endpoint)
+        return with_mode(text, self.mode) if self.outbound else text
 
 
 @frozen
 class OpenPort:
-    """One port, by the listener and the endpoint that it serves."""
+    """A port that is open."""
 
-    listener: str
-    listen: Listen
+    wanted: Wanted
+    door: Any  # an Entrance, and a Factory of Twisted's
     port: Any  # IListeningPort, and what stops and starts it taking connections
+
+    @property
+    def listener(self) -> str:
+        """The name of its listener."""
+        return self.wanted.listener
 
     @property
     def where(self) -> str:
         """The address that it is bound to, for people to read."""
         return shown_address(self.port.getHost())
 
-
-class Ports:
-    """All ports of one configuration."""
-
-    def __init__(self, reactor: Any, settings: Settings) -> None:
-        self._reactor = reactor
-        self._settings = settings
-        # A list, since two listeners may both name port 0, which the system then chooses.
-        self._ports: list[OpenPort] = []
-
-    def __iter__(self) -> Iterator[OpenPort]:
-        return iter(self._ports)
-
-    def open(
-        self,
-        door: Callable[[Inbound, Listen], Factory],
-        local_door: Callable[[Outbound], Factory],
-    ) -> None:
-        """Open all of them: those for SAS, and those for applications of this host.
-
-        Raises:
-            ConfigError: one cannot be opened.
-        """
-        for inbound in self._settings.inbounds:
-            for listen in inbound.listen:
-                endpoint = with_backlog(listen.endpoint)
-                self._open(inbound.name, listen, endpoint, door(inbound, listen))
-        for outbound in self._settings.outbounds:
-            for listen in outbound.listen:
-                endpoint = with_mode(with_backlog(listen.endpoint), outbound.socket_mode)
-                self._open(outbound.name, listen, endpoint, local_door(outbound))
-            self._give_away(outbound)
-
-    def _open(self, name: str, listen: Listen, endpoint: str, door: Factory) -> None:
-        failures: list[Failure] = []
-        # Fires at once: every kind of endpoint that a configuration may name opens its port now.
-        maybeDeferred(self._listen, endpoint, door).addCallbacks(
-            lambda port: self._ports.append(OpenPort(name, listen, port)), failures.append
-        )
-        for failure in failures:
-            reason, remedy = _why_not_listening(failure)
-            raise ConfigError(self._settings.fault(name, "listen", listen, reason, remedy))
-
-    def _listen(self, endpoint: str, door: Factory) -> Deferred[IListeningPort]:
-        listening = serverFromString(self._reactor, endpoint).listen(door)
-        return cast("Deferred[IListeningPort]", listening)
-
-    def _give_away(self, outbound: Outbound) -> None:
-        """Let the sockets of a listener belong to whom the configuration says."""
-        if outbound.socket_owner is None:
-            return
-        user, _, group = outbound.socket_owner.partition(":")
-        for each in self._ports:
-            address = each.port.getHost()
-            if each.listener != outbound.name or not isinstance(address, UNIXAddress):
-                continue
-            try:
-                shutil.chown(os.fsdecode(address.name or b""), user, group or None)
-            except (OSError, LookupError) as error:
-                reason = f"{each.listen} cannot be given to them: {error}"
-                raise ConfigError(
-                    self._settings.fault(
-                        outbound.name, "socket_owner", outbound.socket_owner, reason
-                    )
-                ) from error
-
     def hold(self) -> None:
         """Let callers wait in the kernel's queue: nobody could be judged yet."""
-        for each in self._ports:
-            each.port.stopReading()
+        self.port.stopReading()
 
     def release(self) -> None:
         """Take callers."""
-        for each in self._ports:
-            each.port.startReading()
+        self.port.startReading()
 
     def close(self) -> Deferred[Any]:
         """Take no more callers."""
-        return DeferredList([maybeDeferred(each.port.stopListening) for each in self._ports])
+        return maybeDeferred(self.port.stopListening)
+
+
+@frozen
+class Change:
+    """From some ports to others: `kept` stay open as what is wanted of them now."""
+
+    opened: tuple[OpenPort, ...]
+    kept: tuple[OpenPort, ...]
+    closed: tuple[OpenPort, ...]
+
+    @property
+    def open(self) -> tuple[OpenPort, ...]:
+        """All that are open in the end."""
+        return (*self.kept, *self.opened)
+
+
+def wanted_ports(settings: Settings) -> tuple[Wanted, ...]:
+    """Every port that a configuration names."""
+    inbound = [
+        Wanted(each.name, listen, outbound=False)
+        for each in settings.inbounds
+        for listen in each.listen
+    ]
+    outbound = [
+        Wanted(each.name, listen, True, each.socket_mode, each.socket_owner)
+        for each in settings.outbounds
+        for listen in each.listen
+    ]
+    return (*inbound, *outbound)
+
+
+def open_ports(
+    reactor: Any,
+    settings: Settings,
+    before: Iterable[OpenPort],
+    door: Callable[[Wanted], Factory],
+) -> Change:
+    """Open what a configuration names and isn't open yet; new ports are held.
+
+    A port that is open already keeps its socket, whatever its listener is called by now.
+
+    Raises:
+        ConfigError: one cannot be opened; whatever was opened is closed again.
+    """
+    left = list(before)
+    kept: list[OpenPort] = []
+    missing: list[Wanted] = []
+    for wanted in wanted_ports(settings):
+        port = _same(wanted, left)
+        if port is None:
+            missing.append(wanted)
+        else:
+            left.remove(port)
+            kept.append(evolve(port, wanted=wanted))
+    opened: list[OpenPort] = []
+    try:
+        for wanted in missing:
+            opened.append(_open(reactor, settings, wanted, door(wanted)))
+            opened[-1].hold()
+        for port in (*kept, *opened):
+            _give_away(settings, port)
+    except ConfigError:
+        for port in opened:
+            port.close()
+        raise
+    return Change(tuple(opened), tuple(kept), tuple(left))
+
+
+def _same(wanted: Wanted, ports: Iterable[OpenPort]) -> OpenPort | None:
+    """An open port for the same callers at the same place, its own listener's if possible."""
+    fitting = [
+        each
+        for each in ports
+        if each.wanted.outbound == wanted.outbound
+        and each.wanted.listen.endpoint == wanted.listen.endpoint
+    ]
+    own = [each for each in fitting if each.listener == wanted.listener]
+    return next(iter(own or fitting), None)
+
+
+def _open(reactor: Any, settings: Settings, wanted: Wanted, door: Factory) -> OpenPort:
+    ports: list[OpenPort] = []
+    failures: list[Failure] = []
+    # Fires at once: every kind of endpoint that a configuration may name opens its port now.
+    maybeDeferred(_listen, reactor, wanted.endpoint, door).addCallbacks(
+        lambda port: ports.append(OpenPort(wanted, door, port)), failures.append
+    )
+    if not ports:
+        reason, remedy = _why_not_listening(failures[0])
+        raise ConfigError(settings.fault(wanted.listener, "listen", wanted.listen, reason, remedy))
+    return ports[0]
+
+
+def _listen(reactor: Any, endpoint: str, door: Factory) -> Deferred[IListeningPort]:
+    return cast("Deferred[IListeningPort]", serverFromString(reactor, endpoint).listen(door))
+
+
+def _give_away(settings: Settings, port: OpenPort) -> None:
+    """Let a socket belong to whom the configuration says, and be open to whom it says."""
+    address, wanted = port.port.getHost(), port.wanted
+    if not wanted.outbound or not isinstance(address, UNIXAddress):
+        return
+    path = os.fsdecode(address.name or b"")
+    try:
+        Path(path).chmod(wanted.mode)
+        if wanted.owner is not None:
+            user, _, group = wanted.owner.partition(":")
+            shutil.chown(path, user, group or None)
+    except (OSError, LookupError) as error:
+        reason = f"{path} cannot be given to them: {error}"
+        raise ConfigError(
+            settings.fault(wanted.listener, "socket_owner", wanted.owner, reason)
+        ) from error
 
 
 def shown_address(address: IAddress) -> str:

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import ILogObserver, Logger
 
 from sasgate import __version__
@@ -18,14 +18,12 @@ from sasgate.ending import end_with_failure
 from sasgate.errors import ConfigError
 from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
-from sasgate.listener import Door, InboundListener
-from sasgate.local_listener import OutboundListener
+from sasgate.listeners import Listeners, Prepared
 from sasgate.log_format import observer
 from sasgate.outbound import presented
 from sasgate.oversight import Oversight
-from sasgate.ports import Ports
-from sasgate.revocation.ocsp_client import OCSPClient
-from sasgate.settings import Inbound, Listen, LogFormat, Settings
+from sasgate.ports import OpenPort
+from sasgate.settings import LogFormat, Settings
 from sasgate.stapling import Stapler
 from sasgate.startup import load_all, only_at_restart
 from sasgate.surroundings import Surroundings
@@ -59,17 +57,8 @@ class Gateway(Service):
             checks=self._oversight.checks,
         )
         self.generation: Generation = build(settings, trust, self._upstreams)
-        self._listeners = {
-            name: InboundListener(rules, self._surroundings)
-            for name, rules in self.generation.listeners.items()
-        }
-        self._applications = {
-            name: OutboundListener(rules, self._surroundings)
-            for name, rules in self.generation.outbounds.items()
-        }
-        client = OCSPClient(reactor, settings.limits, settings.revocation.proxy)
-        self._stapler = Stapler(reactor, _wall_clock, client.ask)
-        self.ports = Ports(reactor, settings)
+        self.listeners = Listeners(reactor, self._surroundings)
+        self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
         self._beginning: Deferred[None] | None = None
         self._serving = False
         self._reloading = DeferredLock()
@@ -85,14 +74,11 @@ class Gateway(Service):
         """Open the ports; exits with code 1 where one cannot be opened."""
         super().privilegedStartService()
         try:
-            self.ports.open(self._door, lambda outbound: self._applications[outbound.name])
+            self.listeners.swap(self.listeners.prepare(self.generation))
         except ConfigError as error:
             self._tell(error)
             # Before the reactor runs this leaves twistd cleanly.
             sys.exit(1)
-
-    def _door(self, inbound: Inbound, listen: Listen) -> Door:
-        return Door(self._listeners[inbound.name], proxied=listen.proxied)
 
     def _tell(self, error: ConfigError) -> None:
         for fault in error.faults:
@@ -103,7 +89,6 @@ class Gateway(Service):
         """Begin to serve, as soon as the lists that are on disk are in force."""
         super().startService()
         _allow_descriptors(2 * self._settings.limits.connections, self._log)
-        self.ports.hold()
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         self._beginning = Deferred.fromCoroutine(self._begin())
 
@@ -127,15 +112,18 @@ class Gateway(Service):
         self._tell_rules()
         self._deadlines.start()
         self._stapler.follow(self._trust.staples)
-        self.ports.release()
-        for each in self.ports:
+        self._tell_ports(self.listeners.ports)
+        self.listeners.release()
+        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+
+    def _tell_ports(self, ports: Iterable[OpenPort]) -> None:
+        for each in ports:
             self._log.info(
                 "{name} listens on {listen} at {where}",
                 name=each.listener,
-                listen=each.listen,
+                listen=each.wanted.listen,
                 where=each.where,
             )
-        self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
 
     def _tell_rules(self) -> None:
         for line in effective_rules(self._settings):
@@ -173,7 +161,7 @@ class Gateway(Service):
             settings, trust = load_all(self._settings.path, _wall_clock())
             only_at_restart(self._settings, settings)
             await self._oversight.examine(settings, trust.anchors)
-            generation = build(settings, trust, self._upstreams)
+            prepared = self.listeners.prepare(build(settings, trust, self._upstreams))
         except CancelledError:
             return
         except ConfigError as error:
@@ -182,27 +170,29 @@ class Gateway(Service):
         except Exception:
             self._log.failure("reload refused, by an error of the gateway itself")
         else:
-            self._swap(settings, trust, generation)
+            self._swap(settings, trust, prepared)
 
-    def _swap(self, settings: Settings, trust: Trust, generation: Generation) -> None:
-        self._settings, self._trust, self.generation = settings, trust, generation
-        for name, rules in generation.listeners.items():
-            self._listeners[name].follow(rules)
-        for name, outbound in generation.outbounds.items():
-            self._applications[name].rules = outbound
-        self._upstreams.keep_only(generation.servers)
+    def _swap(self, settings: Settings, trust: Trust, prepared: Prepared) -> None:
+        self._settings, self._trust, self.generation = settings, trust, prepared.generation
+        self._surroundings.limits = settings.limits
+        self._surroundings.journal.follow(settings.log)
+        self._upstreams.follow(settings.limits)
+        self.listeners.swap(prepared)
+        self._upstreams.keep_only(self.generation.servers)
         self._stapler.follow(trust.staples)
         self._oversight.follow(settings, trust.anchors)
+        _allow_descriptors(2 * settings.limits.connections, self._log)
         self._tell_rules()
+        self._tell_ports(prepared.ports.opened)
+        self.listeners.release()
         self._log.info("reloaded {file}", file=self._file)
 
     async def _stop(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
-        await self.ports.close()
-        drained = [listener.drain() for listener in self._all_listeners]
+        await self.listeners.close()
         cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
-        await DeferredList(drained)
+        await self.listeners.drain()
         if cutting.active():
             cutting.cancel()
         await self._oversight.close()
@@ -215,12 +205,7 @@ class Gateway(Service):
 
     def _cut(self) -> None:
         self._log.warn("connections are cut: they did not end within the drain time")
-        for listener in self._all_listeners:
-            listener.abort("cut at stop")
-
-    @property
-    def _all_listeners(self) -> Iterable[InboundListener | OutboundListener]:
-        return (*self._listeners.values(), *self._applications.values())
+        self.listeners.abort("cut at stop")
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections, let exchanges under way end, then go."""

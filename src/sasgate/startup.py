@@ -8,7 +8,7 @@ from sasgate.availability import not_yet_available
 from sasgate.config import load
 from sasgate.errors import ConfigError
 from sasgate.generation import Trust, load_trust
-from sasgate.settings import Listen, RevocationMode, Settings
+from sasgate.settings import RevocationMode, Settings
 
 
 def load_all(path: str | Path, now: datetime) -> tuple[Settings, Trust]:
@@ -48,26 +48,8 @@ _RESTART = "run: systemctl restart sasgate"
 def _changed(old: Settings, new: Settings) -> Iterator[tuple[str, str, object]]:
     if old.state != new.state:
         yield "sasgate", "state", new.state
-    if old.limits != new.limits:
-        yield "limits", "", "its values"
-    if old.log != new.log:
-        yield "log", "", "its values"
-    before, after = _endpoints(old), _endpoints(new)
-    for name in before.keys() | after.keys():
-        if before.get(name) != after.get(name):
-            yield name, "listen", " ".join(map(str, after.get(name, ())))
+    if old.log.format is not new.log.format:
+        yield "log", "format", new.log.format.value
     off = RevocationMode.OFF
     if (old.revocation.mode is off) != (new.revocation.mode is off):
         yield "revocation", "mode", new.revocation.mode.value
-    for key in _LIVING:
-        if getattr(old.revocation, key) != getattr(new.revocation, key):
-            yield "revocation", key, getattr(new.revocation, key)
-
-
-def _endpoints(settings: Settings) -> dict[str, tuple[Listen, ...]]:
-    inbounds = {each.name: each.listen for each in settings.inbounds}
-    return inbounds | {each.name: each.listen for each in settings.outbounds}
-
-
-# What the clients of lists and OCSP were made with.
-_LIVING = ("proxy", "ocsp_hash", "ocsp_nonce")

@@ -92,6 +92,17 @@ class Upstreams:
             )
         return self._pools[server]
 
+    def follow(self, limits: Limits) -> None:
+        """Take up other limits, for connections to come."""
+        self._limits = limits
+        for pool in self._pools.values():
+            pool.connect_time = limits.connect
+            pool.head_limits = self._head_limits
+
+    @property
+    def _head_limits(self) -> HeadLimits:
+        return HeadLimits(self._limits.head_size * 4, self._limits.head_fields * 2)
+
     def keep_only(self, wanted: Iterable[Server]) -> None:
         """Close the pools of all others; exchanges under way end, and no other follows."""
         for key in self._pools.keys() - set(wanted):
@@ -105,7 +116,7 @@ class Upstreams:
             authority,
             endpoint,
             self._deadlines,
-            HeadLimits(self._limits.head_size * 4, self._limits.head_fields * 2),
+            self._head_limits,
             connect_time=self._limits.connect,
             secure=secure,
         )

@@ -101,6 +101,10 @@ class OCSPCache:
         entry = self._entries.get((leaf.sha256, responder))
         return None if entry is None else entry.fresh(self._clock.seconds(), self._wall())
 
+    def follow(self, options: OCSPOptions) -> None:
+        """Take up other options, for questions to come."""
+        self._options = options
+
     def close(self) -> None:
         """End all questions and timers; whoever waits, and whoever comes, gets no answer."""
         self._closed = True
