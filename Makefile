@@ -3,12 +3,17 @@
 #   make test [PYTEST_ARGS=...]   every test
 #   make lint                     ruff and mypy
 #   make fuzz [COUNT=100000]      damaged requests, lists and OCSP answers, so many of each
+#   make bench-crl [ROUNDS=7] [ENTRIES="0 1000000"] [INTO=docs/performance.md]
+#                                 what lists of revoked certificates cost, with nginx beside
 #   make clean                    back to a fresh clone
 # PYTHON=python3.12 takes another interpreter (3.11 or newer).
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
 COUNT ?= 100000
+ROUNDS ?= 7
+ENTRIES ?= 0 10000 100000 1000000
+INTO ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PROGRAMS := nginx apache2 haproxy openssl curl
@@ -16,7 +21,7 @@ PROGRAMS := nginx apache2 haproxy openssl curl
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz clean programs FORCE
+.PHONY: demo test lint fuzz bench-crl clean programs FORCE
 .DELETE_ON_ERROR:
 
 demo: .make/installed
@@ -34,6 +39,9 @@ fuzz: .make/installed
 	$(BIN)/python tests/fuzz_http.py --count $(COUNT)
 	$(BIN)/python tests/fuzz_crl.py --count $(COUNT)
 	$(BIN)/python -m tests.fuzz_ocsp --count $(COUNT)
+
+bench-crl: .make/installed
+	$(BIN)/python -m bench.crl --rounds $(ROUNDS) --entries "$(ENTRIES)" $(if $(INTO),--into $(INTO))
 
 clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

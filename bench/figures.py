@@ -1,0 +1,38 @@
+"""Figures of several rounds: the one in the middle, and how far apart they were."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from attrs import frozen
+
+
+@frozen
+class Spread:
+    """Values of all rounds."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Spread":
+        """At least one."""
+        return cls(tuple(values))
+
+    def over(self, others: "Spread") -> "Spread":
+        """The ratio round by round: what slows a whole round down is not in it."""
+        pairs = zip(self.values, others.values, strict=True)
+        return Spread(tuple(mine / other for mine, other in pairs))
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    def text(self, digits: int) -> str:
+        """Median, and least to most."""
+        least, most = min(self.values), max(self.values)
+        return f"{self.median:.{digits}f} ({least:.{digits}f}–{most:.{digits}f})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
