@@ -173,7 +173,7 @@ def _trusting(
 def _worst(faults: tuple[ChainFault, ...]) -> tuple[Verify, str]:
     """The word for several faults: an unknown issuer outweighs what its certificate says."""
     word = min(map(_word, faults), key=_GRAVITY.index)
-    return word, "; ".join(f"{_openssl_text(each.errno)} at depth {each.depth}" for each in faults)
+    return word, "; ".join(f"{openssl_text(each.errno)} at depth {each.depth}" for each in faults)
 
 
 _GRAVITY = (Verify.UNTRUSTED_ISSUER, Verify.EXPIRED, Verify.NOT_YET_VALID, Verify.NOT_AUTH_CLI)
@@ -189,7 +189,8 @@ def _word(fault: ChainFault) -> Verify:
     return Verify.UNTRUSTED_ISSUER
 
 
-def _openssl_text(errno: int) -> str:
+def openssl_text(errno: int) -> str:
+    """OpenSSL's own name of a fault of a chain."""
     return _OPENSSL_NAMES.get(errno, f"error {errno}")
 
 

@@ -128,7 +128,7 @@ class OutboundSite:
                 error=exchange.error,
             )
         )
-        meaning = _MEANINGS.get(exchange.status)
+        meaning = MEANINGS.get(exchange.status)
         if meaning is not None and exchange.backend and not exchange.error:
             self._log.warn(
                 "SAS answered {status} to {listener}: {meaning}; presented was {presented}",
@@ -193,7 +193,7 @@ _DIAGNOSTICS = {
 _NOT_SENT = "Nothing of the request was sent: it may be sent again."
 _MAYBE_SENT = "The request may have arrived: look before you send it again."
 # Specification, 4.3.4: what SAS checks of the certificate.
-_MEANINGS = {
+MEANINGS = {
     401: (
         "it does not recognise the certificate's issuer, or holds it for revoked: is this a TEST"
         " certificate on production, or the reverse?"

@@ -13,6 +13,7 @@ from cryptography.x509 import ocsp
 
 from sasgate import __version__
 from sasgate.commands.deadline import within
+from sasgate.commands.dialing import NotOpened, addresses_of, first_connected, open_tunnel
 from sasgate.commands.flows import Expected, Flow
 
 
@@ -57,7 +58,7 @@ def try_flow(flow: Flow, wait: float = WAIT, whole: float = WHOLE) -> Outcome:
         return Outcome(flow, trial.step, f"the server is not trusted: {error.verify_message}")
     except OSError as error:
         return Outcome(flow, trial.step, error.strerror or str(error))
-    except (HTTPException, _Unexpected, ValueError) as error:
+    except (HTTPException, NotOpened, _Unexpected, ValueError) as error:
         return Outcome(flow, trial.step, str(error) or type(error).__name__)
 
 
@@ -83,7 +84,8 @@ class _Trial:
             connection.sock = plain
             if parts.scheme == "https":
                 if self.flow.proxy:
-                    self._tunnel(plain, f"{host}:{port}")
+                    self.step = "proxy"
+                    open_tunnel(plain, host, port)
                 self.step = "TLS"
                 connection.sock = self._context().wrap_socket(plain, server_hostname=host)
             with connection.sock:
@@ -102,18 +104,9 @@ class _Trial:
         if self.flow.proxy:
             proxy = urlsplit(f"//{self.flow.proxy}")
             host, port = proxy.hostname or "", proxy.port or 0
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = addresses_of(host, port)
         self.step = "TCP"
-        return _first_connected([str(address[4][0]) for address in addresses], port, self.wait)
-
-    def _tunnel(self, plain: socket.socket, target: str) -> None:
-        """Ask the proxy for a tunnel (RFC 9110, 9.3.6)."""
-        self.step = "proxy"
-        plain.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
-        answer = HTTPResponse(plain, method="CONNECT")
-        answer.begin()
-        if answer.status != 200:
-            raise _Unexpected(f"the proxy answered {answer.status} {answer.reason}")
+        return first_connected(addresses, port, self.wait)
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.flow.roots)
@@ -139,16 +132,6 @@ class _Trial:
             kind = response.getheader("Content-Type", "no type")
             raise _Unexpected(f"{said}, {kind}: this is not {flow.expected.value}")
         return said
-
-
-def _first_connected(addresses: list[str], port: int, wait: float) -> socket.socket:
-    failure: OSError | None = None
-    for address in addresses:
-        try:
-            return socket.create_connection((address, port), wait)
-        except OSError as error:
-            failure = error
-    raise failure or OSError("the name has no address")
 
 
 def _is_as_expected(expected: Expected, response: HTTPResponse) -> bool:

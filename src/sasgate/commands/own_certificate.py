@@ -45,7 +45,7 @@ def examine_server(credential: Credential, now: datetime) -> Findings:
 def server_doubts(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
     """What is doubtful about a chain, leaf first, that the gateway would send; `now` is aware."""
     yield from _about_validity(chain[0], now)
-    if not _names(chain[0]):
+    if not names_of(chain[0]):
         yield "it has no subjectAltName: no client takes it for any name"
     if not _serves(chain[0]):
         yield "its extended key usage is not serverAuth: clients refuse it"
@@ -83,7 +83,7 @@ def public_trust(chain: Sequence[x509.Certificate]) -> str | None:
 def _findings(credential: Credential, now: datetime, warnings: list[str]) -> Findings:
     leaf = credential.leaf
     return Findings(
-        names=_names(leaf),
+        names=names_of(leaf),
         issuer=printable_name(leaf.issuer),
         not_after=leaf.not_valid_after_utc,
         days=(leaf.not_valid_after_utc - now).days,
@@ -98,7 +98,8 @@ def _about_validity(leaf: x509.Certificate, now: datetime) -> Iterator[str]:
         yield f"it ends in {days} days: renew it"
 
 
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
+    """The host names and addresses that a server's certificate is for; none where unreadable."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
