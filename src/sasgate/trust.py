@@ -97,7 +97,7 @@ def load_anchors(settings: Settings, environment: str) -> Anchors:
     faults.extend(
         place.fault("roots")(UnusableFile(ca.path, "is not a root: it did not sign itself"))
         for ca in roots
-        if not _signed_by(ca.certificate, ca.certificate)
+        if not signed_by(ca.certificate, ca.certificate)
     )
     issuers = _load_cas(chosen.issuers, place.fault("issuers"), faults)
     if not faults:
@@ -106,7 +106,7 @@ def load_anchors(settings: Settings, environment: str) -> Anchors:
                 UnusableFile(ca.path, "was not signed by any of the environment's roots")
             )
             for ca in issuers
-            if not any(_signed_by(ca.certificate, root.certificate) for root in roots)
+            if not any(signed_by(ca.certificate, root.certificate) for root in roots)
         )
     if faults:
         raise ConfigError(*faults)
@@ -194,7 +194,7 @@ def credential_faults(
 
     `now` is aware.
     """
-    matching = [cert for cert in chain if _is_of(key, cert)]
+    matching = [cert for cert in chain if is_key_of(key, cert)]
     if not matching:
         yield (
             "the key does not belong to the certificate",
@@ -205,7 +205,7 @@ def credential_faults(
         yield "the certificate of the key is not the first in the file", "put it before its CAs"
         return
     for certificate, issuer in pairwise(chain):
-        if not _signed_by(certificate, issuer):
+        if not signed_by(certificate, issuer):
             yield (
                 f"{certificate.subject.rfc4514_string()} was not signed by the next one",
                 "put each certificate before the CA that signed it",
@@ -257,13 +257,18 @@ def _load_cas(
     loaded: list[CA] = []
     for file in files:
         try:
-            loaded.extend(_load_ca(file))
+            loaded.extend(load_ca(file))
         except UnusableFile as error:
             faults.append(fault(error))
     return loaded
 
 
-def _load_ca(file: CAFile) -> Iterable[CA]:
+def load_ca(file: CAFile) -> Iterable[CA]:
+    """The CAs in a file: the one of the pin, or all where there is no pin.
+
+    Raises:
+        UnusableFile: it holds something else.
+    """
     certificates = _read_ca_certificates(file)
     if file.sha256 is not None and len(certificates) != 1:
         raise UnusableFile(file.path, f"holds {len(certificates)} certificates instead of one")
@@ -299,7 +304,8 @@ def _is_ca(certificate: x509.Certificate) -> bool:
     return constraints.ca and usage.key_cert_sign
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` by name and key signed a certificate; False where it cannot be told."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -307,7 +313,8 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _is_of(key: PrivateKey, certificate: x509.Certificate) -> bool:
+def is_key_of(key: PrivateKey, certificate: x509.Certificate) -> bool:
+    """Whether a certificate is for this key."""
     try:
         return certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
