@@ -1,4 +1,4 @@
-"""All that lives of revocation in one gateway: lists, OCSP, débrayage, and what commands ask."""
+"""All that lives of revocation in one gateway: lists, OCSP, débrayage, and who asks them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from sasgate.control import Control
+from sasgate.control import Handler
 from sasgate.errors import ConfigError
 from sasgate.identity import Identity
 from sasgate.log_format import escaped
@@ -77,8 +77,7 @@ class Oversight:
             changed=self.checks.lists_changed,
             kept=self._export,
         )
-        orders = Orders(self._disengagements, self._store, lambda: self._plan, wall)
-        self._control = Control(reactor, settings.state / "control", orders.handlers, wall=wall)
+        self._orders = Orders(self._disengagements, self._store, lambda: self._plan, wall)
 
     def _make_clients(self, settings: Settings) -> None:
         limits, proxy = settings.limits, settings.revocation.proxy
@@ -103,11 +102,16 @@ class Oversight:
         return load_list(reactor, source, authorities, now, limits=limits)
 
     @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What commands may ask of it, for the control folder."""
+        return self._orders.handlers
+
+    @property
     def _off(self) -> bool:
         return self._settings.revocation.mode is RevocationMode.OFF
 
     async def open(self) -> None:
-        """Put in force what was kept, and files; then keep it current, and obey commands.
+        """Put in force what was kept, and files; then keep it current.
 
         Raises:
             ConfigError: a file or folder of lists cannot be used (S1).
@@ -115,13 +119,11 @@ class Oversight:
         """
         if self._off:
             return
-        self._settings.state.mkdir(0o750, parents=True, exist_ok=True)
         self._disengagements.open()
         try:
             await self._store.open()
         except UnusableSource as error:
             raise _fault(self._settings, error) from error
-        self._control.start()
 
     async def examine(self, settings: Settings, anchors: Mapping[str, Anchors]) -> None:
         """Whether `follow` could take these up; changes nothing.
@@ -154,7 +156,6 @@ class Oversight:
         self._cache.close()
         if self._off:
             return
-        self._control.stop()
         self._disengagements.close()
         await self._store.close()
 

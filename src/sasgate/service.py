@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import ILogObserver, Logger
 
 from sasgate import __version__
+from sasgate.control import Answer, Control, Request
 from sasgate.deadlines import Deadlines
 from sasgate.ending import end_with_failure
 from sasgate.errors import ConfigError
@@ -20,6 +21,7 @@ from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listeners import Listeners, Prepared
 from sasgate.log_format import observer
+from sasgate.notify import Notifier
 from sasgate.outbound import presented
 from sasgate.oversight import Oversight
 from sasgate.ports import OpenPort
@@ -57,8 +59,13 @@ class Gateway(Service):
             checks=self._oversight.checks,
         )
         self.generation: Generation = build(settings, trust, self._upstreams)
+        self.generations = 1
         self.listeners = Listeners(reactor, self._surroundings)
         self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
+        handlers = {**self._oversight.handlers, "reload": self._obey_reload}
+        folder = settings.state / "control"
+        self._control = Control(reactor, folder, handlers, wall=_wall_clock)
+        self._notifier = Notifier(reactor)
         self._beginning: Deferred[None] | None = None
         self._serving = False
         self._reloading = DeferredLock()
@@ -94,6 +101,7 @@ class Gateway(Service):
 
     async def _begin(self) -> None:
         try:
+            _make_state(self._settings, self._log)
             await self._oversight.open()
         except CancelledError:
             return
@@ -114,6 +122,8 @@ class Gateway(Service):
         self._stapler.follow(self._trust.staples)
         self._tell_ports(self.listeners.ports)
         self.listeners.release()
+        self._control.start()
+        self._notifier.ready(f"serves {self._file}")
         self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
 
     def _tell_ports(self, ports: Iterable[OpenPort]) -> None:
@@ -145,35 +155,59 @@ class Gateway(Service):
         del number, frame
         self._reactor.callFromThread(self.reload)
 
-    def reload(self) -> Deferred[None]:
+    def _obey_reload(self, request: Request) -> Deferred[Answer]:
+        del request
+        return self.reload().addCallback(self._reload_answer)
+
+    def _reload_answer(self, faults: tuple[str, ...]) -> Answer:
+        data = {"generation": self.generations, "errors": list(faults)}
+        if not faults:
+            return Answer(ok=True, text=f"{self._file} is in force.", data=data)
+        kept = "What was in force before still is."
+        return Answer(ok=False, text="\n".join((*faults, kept)), data=data)
+
+    def reload(self) -> Deferred[tuple[str, ...]]:
         """Put the configuration as it is on disk in force, whole; or leave all as it is.
 
         Live connections that the new rules deny are cut, and all others judged again before
-        their next request. Reloads follow each other.
+        their next request. Reloads follow each other. Fires with what is wrong, nothing if all
+        is well.
         """
         return self._reloading.run(lambda: Deferred.fromCoroutine(self._reload()))
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> tuple[str, ...]:
         if not self.running or not self._serving:
-            self._log.warn("SIGHUP is ignored: the gateway starts or stops")
-            return
+            self._log.warn("a reload is ignored: the gateway starts or stops")
+            return ("the gateway starts or stops",)
+        self._notifier.reloading()
+        faults = await self._reloaded()
+        for fault in faults:
+            self._log.error("reload refused: {fault}", fault=fault)
+        status = f"serves {self._file}"
+        if faults:
+            status = f"the last reload was refused: {faults[0]}"
+        self._notifier.ready(status)
+        return faults
+
+    async def _reloaded(self) -> tuple[str, ...]:
         try:
             settings, trust = load_all(self._settings.path, _wall_clock())
             only_at_restart(self._settings, settings)
             await self._oversight.examine(settings, trust.anchors)
             prepared = self.listeners.prepare(build(settings, trust, self._upstreams))
         except CancelledError:
-            return
+            return ("the gateway stops",)
         except ConfigError as error:
-            for fault in error.faults:
-                self._log.error("reload refused: {fault}", fault=fault)
+            return tuple(map(str, error.faults))
         except Exception:
-            self._log.failure("reload refused, by an error of the gateway itself")
-        else:
-            self._swap(settings, trust, prepared)
+            self._log.failure("a reload failed by an error of the gateway itself")
+            return ("an error of the gateway itself, see its log",)
+        self._swap(settings, trust, prepared)
+        return ()
 
     def _swap(self, settings: Settings, trust: Trust, prepared: Prepared) -> None:
         self._settings, self._trust, self.generation = settings, trust, prepared.generation
+        self.generations += 1
         self._surroundings.limits = settings.limits
         self._surroundings.journal.follow(settings.log)
         self._upstreams.follow(settings.limits)
@@ -190,6 +224,8 @@ class Gateway(Service):
     async def _stop(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
+        self._notifier.stopping()
+        self._control.stop()
         await self.listeners.close()
         cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
         await self.listeners.drain()
@@ -199,6 +235,7 @@ class Gateway(Service):
         self._stapler.stop()
         self._upstreams.keep_only(())
         self._deadlines.stop()
+        self._notifier.stop()
         self._surroundings.journal.close()
         # Not before: without it a SIGHUP kills, and exchanges under way with it (S56).
         signal.signal(signal.SIGHUP, self._previous_hangup)
@@ -226,6 +263,19 @@ def effective_rules(settings: Settings) -> Iterable[str]:
         url = settings.environments[outbound.environment].url
         through = f" through {outbound.proxy}" if outbound.proxy else ""
         yield f"{outbound.name} calls {outbound.environment}: {url}{through}"
+
+
+def _make_state(settings: Settings, log: Logger) -> None:
+    """Make the folder of what outlives the daemon; without it the gateway serves, and says so."""
+    try:
+        settings.state.mkdir(0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        log.critical(
+            "{folder} cannot be made: {error}; lists and débrayage do not outlive this process, and"
+            " no command is obeyed",
+            folder=str(settings.state),
+            error=error.strerror,
+        )
 
 
 def _allow_descriptors(needed: int, log: Logger) -> None:

@@ -15,13 +15,25 @@ from sasgate import __version__
 # Where each subcommand is, and its line in `sasgate --help`.
 SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "bundle": (
+            "sasgate.commands.bundle:bundle",
+            "Put key, certificate and ANS's CA into the one PEM that is presented to SAS.",
+        ),
         "check": (
             "sasgate.commands.check:check",
             "Say whether a configuration is right, and the rules in force.",
         ),
+        "convert": (
+            "sasgate.commands.convert:convert",
+            "Convert a certificate, list or CSR from DER (.cer) to PEM, or back.",
+        ),
         "crl": (
             "sasgate.commands.crl:crl",
             "List the revocation lists that are held, and export them.",
+        ),
+        "csr": (
+            "sasgate.commands.csr:csr",
+            "Make a key, and the request to have a certificate of IGC Santé issued for it.",
         ),
         "disengage": (
             "sasgate.commands.disengage:disengage",
@@ -38,6 +50,14 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "lab": (
             "sasgate.commands.lab:lab",
             "Make and use a lab: CAs, clients and a configuration, none of it genuine.",
+        ),
+        "reload": (
+            "sasgate.commands.reload:reload",
+            "Have the daemon take up its configuration, and say whether it did.",
+        ),
+        "show": (
+            "sasgate.commands.show:show",
+            "Say what is in a certificate, CSR, list or PEM, and what is wrong with it for SAS.",
         ),
     }
 )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from sasgate.commands.faults import Refused
-from sasgate.config import load
+from sasgate.config import load_state
 from sasgate.control_asking import ANSWERED_WITHIN, NotAnswered, ask
 from sasgate.control_messages import Answer
 from sasgate.errors import ConfigError
@@ -38,7 +38,7 @@ def obey(
     Ends the command with 1 where it refuses or doesn't answer.
     """
     try:
-        state = load(config).state
+        state = load_state(config)
     except ConfigError as error:
         raise Refused(error) from None
     try:

@@ -41,6 +41,24 @@ def load(path: str | PathLike[str]) -> Settings:
     return settings
 
 
+def load_state(path: str | PathLike[str]) -> Path:
+    """Where the daemon of a file keeps its state; faults of the rest of the file don't matter.
+
+    A daemon that runs by what the file said before must be reachable while it is being mended.
+
+    Raises:
+        ConfigError: the file cannot be read, or its `state`.
+    """
+    file = Path(path).absolute()
+    sections = [each for each in ini.read(file).sections if each.name == "sasgate"]
+    report = Report(file, ())
+    reader = SectionReader(sections[0] if sections else ini.Section("sasgate", None), report)
+    own = path_from(reader.folder)
+    state: Path = reader.one("state", own, own("state"))
+    report.conclude()
+    return state
+
+
 def _settings(sections: dict[str, ini.Section], report: Report) -> Settings:
     def reader(name: str) -> SectionReader:
         return SectionReader(sections.get(name, ini.Section(name, None)), report)
