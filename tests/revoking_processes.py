@@ -7,10 +7,11 @@ import json
 import shutil
 import signal
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from processes import CHECKOUT, PATIENCE, GatewayProcess, LoggedProcess, environment
 from raw_client import Caller, request
 from sasgate.commands import main
+from sasgate.control_asking import NotAnswered, ask
 from sasgate.environments import PRODUCTION, RECETTE, Preset
 from sasgate.lab import trees
 from sasgate.lab.pki import Lab
@@ -198,17 +200,22 @@ class Gateway:
         done = self.order("crl", "refresh")
         assert done.code == 0, done.said
 
+    def begin_refresh(self) -> threading.Thread:
+        """The same in the background, whatever comes of it."""
+
+        def ask_for_it() -> None:
+            with suppress(NotAnswered):
+                ask(self.ini.parent / "state", "refresh", {}, timeout=1.0, patience=PATIENCE)
+
+        thread = threading.Thread(target=ask_for_it, daemon=True)
+        thread.start()
+        return thread
+
     def reload(self, said: str = "reloaded ") -> None:
         """SIGHUP, and wait for what is said of it."""
         before = len(self.process.lines)
         self.process.send_signal(signal.SIGHUP)
         self.process.wait_for(said, after=before)
-
-    def position(self, pattern: str, *, after: int = 0) -> int:
-        """The number of the first line that holds a pattern; it is waited for."""
-        match = self.process.wait_for(pattern, after=after)
-        lines = self.process.lines
-        return next(i for i in range(after, len(lines)) if lines[i] == match.string)
 
 
 @contextmanager

@@ -89,6 +89,8 @@ def by_url(
         backend.url,
         {"test": Door({"crl": publisher.lists()})},
         revocation={"mode": "crl"},
+        # Nothing but a cut ends an exchange before the server's or the test's patience does.
+        limits={"answer": "2m"},
     )
     with gateway_on(ini, lab) as gateway:
         gateway.refresh()
@@ -354,11 +356,10 @@ class TestWhileAListIsLoaded:
         backend.follows(Server())
         publisher.board.revoke(name)
         publisher.board.lists(ListMode.HUGE, trees.ORG_TEST, filler=100_000)
-        refreshing = threading.Thread(target=by_url.refresh)
         wires: deque[Wire] = deque()
         with ExitStack() as stack:
             statuses = set()
-            refreshing.start()
+            refreshing = by_url.begin_refresh()
             while refreshing.is_alive():
                 wires.append(stack.enter_context(by_url.caller(name).wire()))
                 statuses.add(_status(wires[-1]))
