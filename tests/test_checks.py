@@ -18,6 +18,7 @@ from sasgate.revocation.chain import Chain
 from sasgate.revocation.checks import Checks, RevocationRules
 from sasgate.revocation.disengagement import ByHand, Disengagements
 from sasgate.revocation.lists import Lists
+from sasgate.revocation.ocsp_responder import OCSPOptions
 from sasgate.revocation.ocsp_words import Problem
 from sasgate.revocation.policy import Status
 from sasgate.revocation.ruling import Checked
@@ -226,6 +227,17 @@ class AskingTests(ChecksCase):
             assert self.word(mode) is Status.REVOKED
         assert self.word(CRL) is Status.GOOD
 
+    def test_what_is_asked_for_stays_in_use(self) -> None:
+        """Or nobody would learn in the background that it was revoked meanwhile."""
+        self.publish()
+        self.asked(OCSP)
+        self.reply(LONG)
+        self.clock.advance(2700)
+        self.reply(LONG)
+        assert self.word(OCSP) is Status.GOOD
+        self.clock.advance(2700)
+        assert len(self.questions) == 3
+
     def test_a_cached_unknown_is_unknown(self) -> None:
         self.publish()
         self.asked(OCSP)
@@ -241,6 +253,72 @@ class AskingTests(ChecksCase):
         delegate = self.world.signatories["delegate"].credential.certificate
         self.publish(delegate.serial_number)
         assert self.word(OCSP) is Status.UNKNOWN
+
+
+class OnceRevokedTests(ChecksCase):
+    """S22, S23: what OCSP has revoked stays refused when its answer has lapsed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin(24 * 3600.0)
+
+    def lapsed(self, mode: RevocationMode, **leaves: Any) -> Deferred[Checked]:
+        """Revoked by OCSP, hours ago; who calls now has to wait."""
+        self.publish(**leaves)
+        waiting = self.asked(mode)
+        self.reply(Saying(REVOKED))
+        assert self.came(waiting) is Status.REVOKED
+        self.clock.advance(5 * 3600)
+        self.publish(**leaves)
+        return self.asked(mode)
+
+    def test_debrayage_does_not_admit_it_while_the_responder_is_silent(self) -> None:
+        for mode in (OCSP, BOTH):
+            waiting = self.lapsed(mode)
+            self.refuse(Problem.UNREACHABLE)
+            assert self.came(waiting) is Status.REVOKED
+            assert self.word(mode) is Status.REVOKED
+            self.cache = self.make(OCSPOptions())
+            self.begin(24 * 3600.0)
+
+    def test_nor_where_the_list_has_expired(self) -> None:
+        waiting = self.lapsed(EITHER, lasts=timedelta(minutes=-1))
+        self.refuse(Problem.TOO_LATE)
+        assert self.came(waiting) is Status.REVOKED
+
+    def test_nor_by_hand_and_without_a_list(self) -> None:
+        now = self.wall()
+        without = ByHand("root", "a test", now, now + 24 * HOUR, without_list=True)
+        self.outages.disengage(without)
+        waiting = self.lapsed(OCSP)
+        self.refuse(Problem.UNREACHABLE)
+        assert self.came(waiting) is Status.REVOKED
+
+    def test_a_current_list_alone_does_not_unsay_it(self) -> None:
+        """Lists are of midnight: one that came since may know less than the answer did."""
+        self.publish(lasts=timedelta(minutes=-1))
+        waiting = self.asked(EITHER)
+        self.reply(Saying(REVOKED))
+        assert self.came(waiting) is Status.REVOKED
+        self.clock.advance(5 * 3600)
+        self.publish()
+        waiting = self.asked(EITHER)
+        self.refuse(Problem.UNREACHABLE)
+        assert self.came(waiting) is Status.REVOKED
+
+    def test_a_later_answer_does(self) -> None:
+        for mode in (OCSP, BOTH):
+            waiting = self.lapsed(mode)
+            self.reply()
+            assert self.came(waiting) is Status.GOOD
+            self.cache = self.make(OCSPOptions())
+            self.begin(24 * 3600.0)
+
+    def test_another_certificate_is_admitted_all_the_same(self) -> None:
+        waiting = self.lapsed(OCSP)
+        self.refuse(Problem.UNREACHABLE)
+        assert self.came(waiting) is Status.REVOKED
+        assert self.word(OCSP, self.another()) is Status.GOOD
 
 
 class VersionTests(ChecksCase):
@@ -434,6 +512,60 @@ class OutageTests(ChecksCase):
         assert checked.ruling.disengaged
         assert checked.until is not None
         assert abs(checked.until - self.wall() - timedelta(minutes=30)) <= timedelta(seconds=1)
+
+
+class ListsAloneTests(ChecksCase):
+    """Débrayage learns from lists what they say of everybody, whether or not anybody calls."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin(3600.0)
+
+    def follow(self, mode: RevocationMode) -> None:
+        org, root = self.lab.authorities[trees.ORG_TEST], self.lab.authorities[trees.ROOT_TEST]
+        nobody = Chain.of_nobody(
+            *(each.certificate.public_bytes(Encoding.DER) for each in (org, root))
+        )
+        self.checks.follow(mode, (nobody,))
+
+    def test_one_that_has_expired_begins_it(self) -> None:
+        self.follow(CRL)
+        self.publish(lasts=timedelta(minutes=-30))
+        since = self.outages.unknown_since[self.issuer]
+        assert since is not None
+        assert abs(self.wall() - since - timedelta(minutes=30)) <= timedelta(seconds=1)
+
+    def test_a_current_one_ends_it(self) -> None:
+        for mode in (CRL, EITHER):
+            self.follow(mode)
+            self.outages.unknown(self.issuer, self.wall())
+            self.publish()
+            assert not self.outages.unknown_since
+
+    def test_neither_where_ocsp_has_a_say(self) -> None:
+        for mode in (OCSP, BOTH, OFF):
+            self.follow(mode)
+            self.publish(lasts=timedelta(minutes=-30))
+            assert not self.outages.unknown_since
+        self.outages.unknown(self.issuer, self.wall())
+        self.publish()
+        assert self.issuer in self.outages.unknown_since
+
+    def test_what_ocsp_may_make_good_does_not_begin_it(self) -> None:
+        self.follow(EITHER)
+        self.publish(lasts=timedelta(minutes=-30))
+        assert not self.outages.unknown_since
+
+    def test_revoked_cas_neither_begin_nor_end_it(self) -> None:
+        self.follow(CRL)
+        ca = self.lab.authorities[trees.ORG_TEST].certificate.serial_number
+        self.publish(cas=(ca,))
+        assert not self.outages.unknown_since
+
+    def test_other_rules_are_another_version(self) -> None:
+        before = self.checks.version
+        self.follow(CRL)
+        assert self.checks.version > before
 
 
 class ChainTests(ChecksCase):

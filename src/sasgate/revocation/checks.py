@@ -19,7 +19,7 @@ from sasgate.revocation.lists import Lists, Subject
 from sasgate.revocation.live import Registry
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_responder import Responder
-from sasgate.revocation.ocsp_words import Answer, CertStatus, NoAnswer, Problem, Word
+from sasgate.revocation.ocsp_words import Answer, NoAnswer, Problem, Word
 from sasgate.revocation.policy import Disengagement, ListWord, Ruling, Status
 from sasgate.revocation.ruling import Checked, Known
 from sasgate.settings import RevocationMode
@@ -90,25 +90,41 @@ class Checks:
         """
         if rules.mode is RevocationMode.OFF:
             return _NOT_CHECKED
-        checked = self._rule(rules.mode, chain, self._revoked_lately(rules, leaf))
-        if checked.ruling.status is not Status.OPEN:
-            return checked
+        revoked = self._revoked(rules, leaf)
+        # A certificate that was once revoked is good again only where OCSP has said so since.
+        if revoked is None or self._holds(rules, leaf):
+            checked = self._rule(rules.mode, chain, revoked)
+            if checked.ruling.status is not Status.OPEN:
+                return checked
         word = self._ask(rules, chain, leaf)
         if isinstance(word, Deferred):
-            return word.addCallback(lambda said: self._rule(rules.mode, chain, said))
-        return self._rule(rules.mode, chain, word)
+            return word.addCallback(lambda said: self._answered(rules, chain, leaf, said))
+        return self._answered(rules, chain, leaf, word)
+
+    def _answered(
+        self, rules: RevocationRules, chain: Chain, leaf: Identity, word: Word
+    ) -> Checked:
+        """Rule by what OCSP says; silence does not unsay "revoked", débrayage or not (S22)."""
+        revoked = self._revoked(rules, leaf) if isinstance(word, NoAnswer) else None
+        return self._rule(rules.mode, chain, revoked or word)
 
     def _ask(self, rules: RevocationRules, chain: Chain, leaf: Identity) -> Word | Deferred[Word]:
         if self._cache is None or rules.responder is None:
             return NoAnswer(Problem.NO_RESPONDER)
         return self._cache.status(leaf, chain.issuer, rules.responder)
 
-    def _revoked_lately(self, rules: RevocationRules, leaf: Identity) -> Answer | None:
+    def _revoked(self, rules: RevocationRules, leaf: Identity) -> Answer | None:
         """What OCSP revoked counts in every mode that asks it, before the list says so too."""
         if self._cache is None or rules.responder is None or rules.mode is RevocationMode.CRL:
             return None
-        held = self._cache.held(leaf, rules.responder)
-        return held if held is not None and held.status is CertStatus.REVOKED else None
+        return self._cache.revoked(leaf, rules.responder)
+
+    def _holds(self, rules: RevocationRules, leaf: Identity) -> bool:
+        return (
+            self._cache is not None
+            and rules.responder is not None
+            and self._cache.held(leaf, rules.responder) is not None
+        )
 
     def _rule(self, mode: RevocationMode, chain: Chain, word: Word | None) -> Checked:
         now = self._wall()

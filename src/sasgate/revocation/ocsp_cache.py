@@ -27,6 +27,7 @@ from sasgate.revocation.ocsp_words import (
     OF_THE_RESPONDER,
     Answer,
     AnswerRefused,
+    CertStatus,
     NoAnswer,
     Problem,
     Word,
@@ -104,6 +105,12 @@ class OCSPCache:
     def follow(self, options: OCSPOptions) -> None:
         """Take up other options, for questions to come."""
         self._options = options
+
+    def revoked(self, leaf: Identity, responder: Responder) -> Answer | None:
+        """The last answer, however old, where that was "revoked"; only a later one unsays it."""
+        entry = self._entries.get((leaf.sha256, responder))
+        answer = None if entry is None else entry.answer
+        return answer if answer is not None and answer.status is CertStatus.REVOKED else None
 
     def close(self) -> None:
         """End all questions and timers; whoever waits, and whoever comes, gets no answer."""
