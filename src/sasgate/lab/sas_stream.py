@@ -50,6 +50,8 @@ class Stream:
         Raises:
             OpenSSL.SSL.Error: the client would not.
         """
+        # Head and body are two writes, and the second must not wait for the client's kernel.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._plain = plain
         self._tls = SSL.Connection(context, plain)
         self._tls.set_accept_state()
