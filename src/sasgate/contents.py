@@ -19,7 +19,7 @@ from sasgate.identity import printable_value
 
 # Lists are the longest (design, "Limits").
 LARGEST = 64 * 1024 * 1024
-_MOST_ITEMS = 1000
+_MOST_ITEMS = 100
 
 
 class UnreadableFile(Exception):

@@ -3,8 +3,10 @@
 Exit codes: 0 all is well, 1 something is wrong and was named, 2 the command was misused.
 """
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from types import MappingProxyType
 
 import click
@@ -18,6 +20,10 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "bundle": (
             "sasgate.commands.bundle:bundle",
             "Put key, certificate and ANS's CA into the one PEM that is presented to SAS.",
+        ),
+        "call": (
+            "sasgate.commands.call:call",
+            "Call SAS once as the gateway would, and show every step.",
         ),
         "check": (
             "sasgate.commands.check:check",
@@ -94,3 +100,6 @@ def main() -> None:
 
     The daemon itself is run by: twistd --nodaemon --pidfile= sasgate -c FILE
     """
+    # A terminal that lacks a letter shows its number: no command fails at that after its work.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -39,12 +39,12 @@ class Findings:
 
 def examine_server(credential: Credential, now: datetime) -> Findings:
     """The findings on a certificate that SAS and the kit will see; `now` is aware."""
-    return _findings(credential, now, [*server_doubts(credential.chain, now)])
+    warnings = [*_about_validity(credential.leaf, now), *server_doubts(credential.chain)]
+    return _findings(credential, now, warnings)
 
 
-def server_doubts(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
-    """What is doubtful about a chain, leaf first, that the gateway would send; `now` is aware."""
-    yield from _about_validity(chain[0], now)
+def server_doubts(chain: Sequence[x509.Certificate]) -> Iterator[str]:
+    """What is doubtful, dates apart, about a chain, leaf first, that the gateway would send."""
     if not names_of(chain[0]):
         yield "it has no subjectAltName: no client takes it for any name"
     if not _serves(chain[0]):
