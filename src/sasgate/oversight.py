@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import Certificate
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
@@ -29,7 +30,7 @@ from sasgate.revocation.orders import Orders
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.store import Store, UnusableSource
 from sasgate.settings import RevocationMode, Settings
-from sasgate.trust import Anchors
+from sasgate.trust import CA, Anchors
 
 
 class Oversight:
@@ -195,8 +196,17 @@ def chains_of(anchors: Mapping[str, Anchors]) -> tuple[Chain, ...]:
 def _chains(anchors: Anchors) -> Iterator[Chain]:
     for issuer in anchors.issuers:
         for root in anchors.roots:
-            if issuer.certificate.issuer == root.certificate.subject:
+            if _signed(issuer, root):
                 yield Chain.of_nobody(issuer.der, root.der)
+
+
+def _signed(issuer: CA, root: CA) -> bool:
+    """Whether `root` signed it: a namesake with another key has no word on it (S23)."""
+    try:
+        issuer.certificate.verify_directly_issued_by(root.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _fault(settings: Settings, error: UnusableSource) -> ConfigError:

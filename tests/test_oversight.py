@@ -1,0 +1,37 @@
+"""What revocation is told of the CAs of a configuration."""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sasgate.lab import trees
+from sasgate.lab.pki import Lab
+from sasgate.oversight import chains_of
+from sasgate.revocation.chain import Chain, fingerprint
+from sasgate.trust import CA, Anchors
+
+
+def ca(lab: Lab, name: str) -> CA:
+    """A CA of the lab, as the configuration loads it."""
+    certificate = lab.authorities[name].certificate
+    der = certificate.public_bytes(Encoding.DER)
+    return CA(Path(name), certificate, der, fingerprint(der))
+
+
+def test_s23_a_root_that_did_not_sign_an_issuer_says_nothing_on_it(lab: Lab) -> None:
+    """A new root of the same name has no list yet: the clock of an outage must not start."""
+    root, other = ca(lab, trees.ROOT_TEST), ca(lab, trees.OTHER_ROOT)
+    issuer = ca(lab, trees.ORG_TEST)
+    assert other.certificate.subject == root.certificate.subject
+    anchors = Anchors(roots=(other, root), issuers=(issuer,))
+    assert chains_of({"recette": anchors}) == (Chain.of_nobody(issuer.der, root.der),)
+
+
+def test_every_issuer_has_its_own(lab: Lab) -> None:
+    test = Anchors((ca(lab, trees.ROOT_TEST),), (ca(lab, trees.ORG_TEST),))
+    real = Anchors((ca(lab, trees.ROOT),), (ca(lab, trees.ORG),))
+    found = chains_of({"recette": test, "preproduction": test, "production": real})
+    assert [each.leaf.issuer for each in found] == [
+        test.issuers[0].sha256,
+        real.issuers[0].sha256,
+    ]
