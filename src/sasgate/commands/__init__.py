@@ -57,6 +57,10 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "sasgate.commands.lab:lab",
             "Make and use a lab: CAs, clients and a configuration, none of it genuine.",
         ),
+        "probe": (
+            "sasgate.commands.probe:probe",
+            "Check a server as ANS's acceptance kit does, ours or any other.",
+        ),
         "reload": (
             "sasgate.commands.reload:reload",
             "Have the daemon take up its configuration, and say whether it did.",
