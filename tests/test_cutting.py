@@ -12,6 +12,7 @@ from twisted.logger import LogEvent
 from front import GET, OK
 from memory_gateway import Caller
 from revoking_gateway import RevokingGateway, Seated
+from sasgate.admission import Outcome
 from sasgate.lab import trees
 from sasgate.lab.ocsp_answers import REVOKED, UNKNOWN, Saying
 from sasgate.lab.pki import Lab
@@ -180,6 +181,16 @@ class TestAListThatRevokes:
             caller = used(gateway)
             gateway.publish(gateway.serial())
             assert caller.wire.aborted, mode
+
+    def test_cuts_nobody_of_whom_it_tells_nothing(self, lab: Lab, tmp_path: Path) -> None:
+        """Lists that have expired, or are there no longer, revoke nobody."""
+        gateway = RevokingGateway(lab, tmp_path)
+        gateway.disengage(without_list=True)
+        caller = used(gateway)
+        gateway.publish(lasts=timedelta(minutes=-1))
+        gateway.put_in_force()
+        assert not caller.wire.aborted
+        assert served(gateway, caller.ask(GET))
 
     def test_once_taken_back_admits_again(self, gateway: RevokingGateway) -> None:
         used(gateway)
@@ -437,13 +448,16 @@ class TestRulesThatChangeWhileOCSPIsAsked:
         assert verdict_of(caller) == (403, "SUCCESS")
         assert [each.outcome for each in asking.journal.decisions] == ["forbidden"]
 
-    def test_nor_where_the_request_comes_last(self, asking: RevokingGateway) -> None:
+    def test_who_has_asked_for_nothing_yet_is_served_out(self, asking: RevokingGateway) -> None:
+        """S56: there is nothing to answer, and its next connection is told."""
         caller = asking.seat()
         asking.listener.rules = asking.rules(asking.changes | {"OU=499700234190004": "OU=1"})
         asking.checks.rules_changed()
         asking.reply()
-        assert verdict_of(caller.ask(GET)) == (403, "SUCCESS")
+        asking.pass_time(0)
+        assert caller.wire.lost
         assert asking.server.attempts == 0
+        assert cuts(asking) == []
 
 
 class TestAJournalThatFails:
@@ -468,6 +482,8 @@ class TestAJournalThatFails:
             asking.reply()
             assert caller.answers()[0][0] == 500
             assert asking.strangers == 1
+            site: Any = caller.connection.site
+            assert site._judgement.verdict.outcome is Outcome.UNAUTHORIZED
         assert asking.server.attempts == 0
         logged.clear()
 

@@ -252,6 +252,15 @@ class TestWhoLeaves:
         gateway.refuse()
         self.leave_nothing(gateway)
 
+    def test_one_who_leaves_gets_no_backend_looked_at(self, gateway: RevokingGateway) -> None:
+        caller = gateway.seat().ask(GET)
+        gateway.reply()
+        assert served(gateway, caller)
+        gateway.now += timedelta(hours=3)
+        attempts = gateway.server.attempts
+        caller.ask(CHECK).leave()
+        assert gateway.server.attempts == attempts
+
     def test_the_gateway_that_closes_its_cache_leaves_nobody_waiting(
         self, gateway: RevokingGateway
     ) -> None:
