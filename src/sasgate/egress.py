@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import (
@@ -15,6 +15,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sasgate.failures import why
 from sasgate.http1 import BadMessage, HeadLimits, ResponseReader
 from sasgate.log_format import escaped
 from sasgate.pool import OneConnection
@@ -52,7 +53,16 @@ class Tunnel:
             return digging.dug.addTimeout(self._timeout, self._reactor, _too_late)
 
         connecting: Deferred[Any] = self._proxy.connect(OneConnection(digging))
-        return connecting.addCallback(dig)
+        return connecting.addCallbacks(dig, _unreachable)
+
+
+def _unreachable(failure: Failure) -> Any:
+    """Say that it is the proxy, and not the server, that was not reached."""
+    if failure.check(CancelledError):
+        return failure
+    if failure.check(ConnectTimeout):
+        raise ConnectTimeout(string="the proxy cannot be reached in time")
+    raise ProxyRefused(f"the proxy cannot be reached: {why(failure)}")
 
 
 def _too_late(result: Any, seconds: float) -> Any:
@@ -114,4 +124,4 @@ class _Digging(Protocol):
         if self._through is not None:
             self._through.connectionLost(reason)
         elif not self.dug.called:
-            self.dug.errback(reason)
+            self.dug.errback(ProxyRefused(f"no answer from the proxy: {why(reason)}"))

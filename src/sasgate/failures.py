@@ -17,8 +17,8 @@ def why(failure: Failure) -> str:
         return escaped("; ".join(str(entry[-1]) for entry in error.args[0])) or _LEFT
     if failure.check(ConnectionDone, ConnectionLost):
         return _LEFT
-    if failure.check(ConnectTimeout):
-        return "no connection in time"
+    if isinstance(error, ConnectTimeout):
+        return escaped(str(*error.args[:1])) or "no connection in time"
     number = getattr(error, "osError", None)
     if isinstance(number, int):
         return os.strerror(number)
