@@ -8,6 +8,7 @@ import select
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.error import TimeoutError as ConnectTimeout
@@ -222,7 +223,7 @@ class UpstreamConnection(TwistedProtocol):
         if self._responding and reason.check(ConnectionDone) and self._reader.closed():
             user.response_complete()
         else:
-            user.upstream_failed("the server closed the connection before its answer was whole")
+            user.upstream_failed(f"{_NOT_WHOLE}{_alert(reason)}")
 
     def pauseProducing(self) -> None:
         """Pass on that the server reads slower than the client sends."""
@@ -236,6 +237,14 @@ class UpstreamConnection(TwistedProtocol):
 
     def stopProducing(self) -> None:
         """Nothing: `connectionLost` follows."""
+
+
+_NOT_WHOLE = "the server closed the connection before its answer was whole"
+
+
+def _alert(reason: Failure) -> str:
+    """What TLS said at the end: in 1.3 a server refuses our certificate after the handshake."""
+    return f": {why(reason)}" if reason.check(SSL.Error) else ""
 
 
 class OneConnection(Factory):
