@@ -47,6 +47,7 @@ class OutboundSite:
         self._places = places
         self._turn: Deferred[None] | None = None
         self._placed = False
+        self._made_under: OutboundRules | None = None
 
     def handshake_completed(self, transport: Any) -> float:
         """Nobody shakes hands on a local listener."""
@@ -75,7 +76,7 @@ class OutboundSite:
         return self._forward(target)
 
     def _forward(self, target: bytes) -> Forward:
-        rules = self._rules()
+        self._made_under = rules = self._rules()
         return Forward(
             balancer=rules.balancer,
             target=target,
@@ -87,10 +88,10 @@ class OutboundSite:
 
     def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
         """Word a fault for a developer at the editor: what happened, and what to do."""
-        text = _DIAGNOSTICS.get(status, "{reason}").format(
+        text = _DIAGNOSTICS.get(status, _MAYBE_ARRIVED if sent else "{reason}").format(
             host=self._rules().authority.decode("ascii"),
-            reason=reason,
-            seconds=f"{self._limits.outbound_answer:g}",
+            # The forwarder calls whoever it calls by this name.
+            reason=reason.replace("backend", "SAS"),
             sent=_MAYBE_SENT if sent else _NOT_SENT,
         )
         outcome = {
@@ -109,7 +110,8 @@ class OutboundSite:
     def finished(self, exchange: Exchanged) -> None:
         """Write the access event, and what a refusal by SAS means; let the next call begin."""
         self._leave_place()
-        rules = self._rules()
+        made_under, self._made_under = self._made_under, None
+        rules = made_under or self._rules()
         answered = exchange.answered or exchange.ended
         self._journal.access(
             Access(
@@ -188,15 +190,16 @@ _CODES = {
 _DIAGNOSTICS = {
     502: "no usable answer from SAS ({host}): {reason}. {sent}",
     503: "{reason}: wait a moment, then call again. {sent}",
-    504: "no answer from SAS ({host}) within {seconds} s: {reason}. {sent}",
+    504: "no answer from SAS ({host}) in time: {reason}. {sent}",
 }
+_MAYBE_ARRIVED = "{reason}. {sent}"
 _NOT_SENT = "Nothing of the request was sent: it may be sent again."
 _MAYBE_SENT = "The request may have arrived: look before you send it again."
 # Specification, 4.3.4: what SAS checks of the certificate.
 MEANINGS = {
     401: (
-        "it does not recognise the certificate's issuer, or holds it for revoked: is this a TEST"
-        " certificate on production, or the reverse?"
+        "it does not recognise the certificate's issuer, or holds it for revoked or expired: is"
+        " this a TEST certificate on production, or the reverse?"
     ),
     403: "this CN and OU are not registered there: send them to ANS (sasgate check --for-ans)",
 }
