@@ -201,8 +201,8 @@ class SASServer:
                 self._sockets.discard(plain)
                 self._changed.notify_all()
 
-    def judge(self, handler: "_Handler", body: bytes) -> Answer:
-        """What a call shall be answered, noted down."""
+    def judge(self, handler: "_Handler", body: bytes) -> tuple[Answer, bool]:
+        """What a call shall be answered, noted down, and whether its client is taken."""
         leaf, chain = handler.stream.peer
         clients = Clients(
             self._root, self._issuer, frozenset(self.registered), frozenset(self.revoked)
@@ -217,7 +217,7 @@ class SASServer:
             self.calls.append(call)
             self._changed.notify_all()
         self._tell(call)
-        return answer
+        return answer, refused is None
 
     def wait_as_told(self) -> bool:
         """Let the time pass that the behaviour wants; False where no answer is to follow."""
@@ -293,8 +293,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         """Answer one request, whatever its method."""
-        answer = self.sas.judge(self, self._body())
-        if answer.status in {401, 403}:
+        answer, taken = self.sas.judge(self, self._body())
+        if not taken:
             self._send(answer)
         elif not self.sas.wait_as_told():
             self.close_connection = True
