@@ -31,15 +31,7 @@ class Chain:
         Raises:
             ValueError: it has no issuer, or one of its certificates cannot be read.
         """
-        if len(chain) < 2:
-            raise ValueError("a chain without an issuer")
-        leaf = x509.load_der_x509_certificate(chain[0])
-        return cls(
-            _subject(leaf, fingerprint(chain[1]), ca=False),
-            tuple(_ca(certificate, issuer) for certificate, issuer in pairwise(chain[1:])),
-            hashlib.sha256(chain[0]).hexdigest(),
-            _certificate(chain[1]),
-        )
+        return _read(chain)
 
     @classmethod
     def of_nobody(cls, issuer: bytes, root: bytes) -> "Chain":
@@ -50,6 +42,21 @@ class Chain:
 
 # One less than the lowest serial that there can be.
 _NOBODY = LOWEST - 1
+
+
+# A client comes again and again with the same chain, and reading one takes longer than all look-ups
+# in lists. Whoever would not be admitted is refused before theirs is read.
+@lru_cache(maxsize=32)
+def _read(chain: tuple[bytes, ...]) -> Chain:
+    if len(chain) < 2:
+        raise ValueError("a chain without an issuer")
+    leaf = x509.load_der_x509_certificate(chain[0])
+    return Chain(
+        _subject(leaf, fingerprint(chain[1]), ca=False),
+        tuple(_ca(certificate, issuer) for certificate, issuer in pairwise(chain[1:])),
+        hashlib.sha256(chain[0]).hexdigest(),
+        _certificate(chain[1]),
+    )
 
 
 # CAs are few and the same in every chain; what a stranger sends is never looked at here.
