@@ -2,11 +2,14 @@
 
 One connection is held, and asked at a steady pace. While that goes on the list is replaced; then
 the same is done for as long without that, twice: how far the two quiet stretches are apart is what
-the machine does by itself.
+the machine does by itself. In a fourth stretch a process that has nothing to do with the gateway
+is as busy as the child is: what that costs is the want of a CPU, and not the gateway's doing.
 """
 
 import gc
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -81,6 +84,8 @@ class Loading:
 
 
 BUSY, QUIET, QUIET_AGAIN = "loading", "quiet", "quiet again"
+NEIGHBOUR = "quiet, a busy process beside"
+KINDS = (BUSY, QUIET, QUIET_AGAIN, NEIGHBOUR)
 
 
 def measure(bench: Bench, entries: int) -> Loading:
@@ -90,7 +95,7 @@ def measure(bench: Bench, entries: int) -> Loading:
         NotReady: a list never came in force.
         Stopped: by a signal.
     """
-    stretches: dict[str, list[Stretch]] = {kind: [] for kind in (BUSY, QUIET, QUIET_AGAIN)}
+    stretches: dict[str, list[Stretch]] = {kind: [] for kind in KINDS}
     loads = []
     with ExitStack() as stack:
         lists = Lists.write(bench.lab, bench.folder / "loading-lists", 0)
@@ -110,6 +115,8 @@ def measure(bench: Bench, entries: int) -> Loading:
             loads.append(watch.load)
             for kind in (QUIET, QUIET_AGAIN):
                 stretches[kind].append(_Pace(bench, connection).run(watch.ended.__gt__))
+            with _busy_process():
+                stretches[NEIGHBOUR].append(_Pace(bench, connection).run(watch.ended.__gt__))
     kept = {kind: tuple(each) for kind, each in stretches.items()}
     return Loading(entries, before, tuple(loads), kept)
 
@@ -182,6 +189,17 @@ class _Watch:
         whole = new.rfind(b"\n") + 1
         self._read += whole
         return self._in_force.search(new[:whole]) is not None
+
+
+@contextmanager
+def _busy_process() -> Iterator[None]:
+    """A process of its own, as nice as the child."""
+    endless = "import os; os.nice(10)\nwhile True: pass"
+    with subprocess.Popen((sys.executable, "-c", endless)) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @contextmanager

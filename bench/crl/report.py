@@ -7,7 +7,7 @@ from attrs import frozen
 
 from bench.contenders import nginx_is_installed, nginx_version
 from bench.crl.connections import AGAIN, NGINX, SASGATE, Connections, Key
-from bench.crl.loading import BUSY, QUIET, QUIET_AGAIN, Load, Loading
+from bench.crl.loading import BUSY, KINDS, QUIET, Load, Loading
 from bench.figures import Spread, table
 from bench.machine import description
 
@@ -114,16 +114,15 @@ def _connections(connections: Connections) -> Iterator[str]:
 
 
 def _loading(loading: Loading) -> Iterator[str]:
-    kinds = (BUSY, QUIET, QUIET_AGAIN)
     rows = (
-        ("slowest request, ms", *(loading.slowest(kind).text(1) for kind in kinds)),
-        ("99 of 100 requests within, ms", *(loading.p99(kind).text(1) for kind in kinds)),
+        ("slowest request, ms", *(loading.slowest(kind).text(1) for kind in KINDS)),
+        ("99 of 100 requests within, ms", *(loading.p99(kind).text(1) for kind in KINDS)),
         (
             "slowest, × quiet",
-            *(loading.slowest(kind).over(loading.slowest(QUIET)).text(2) for kind in kinds),
+            *(loading.slowest(kind).over(loading.slowest(QUIET)).text(2) for kind in KINDS),
         ),
     )
-    yield from table(("one connection, a request every 10 ms", *kinds), rows)
+    yield from table(("one connection, a request every 10 ms", *KINDS), rows)
     yield ""
     loads = (
         ("from the child's start until the list was in force, s", 1, lambda load: load.seconds),
