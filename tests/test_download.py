@@ -182,7 +182,8 @@ class TLSTests(DownloadCase):
     async def test_a_redirect_may_lead_into_tls(self) -> None:
         target = self.secure(self.lab, saying(http(LIST)))
         there = f"Location: https://localhost:{target.port}/b.crl"
-        getting = self.get(self.serve(saying(http(b"", "301 Moved", there))))
+        server = self.serve(saying(http(b"", "301 Moved", there)))
+        getting = self.downloader.get(f"http://localhost:{server.port}/a.crl", Validators())
         assert await self.content(getting) == LIST
 
     async def test_s25_a_redirect_may_not_lead_out_of_tls(self) -> None:

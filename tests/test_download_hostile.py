@@ -204,17 +204,15 @@ class TimeTests(DownloadCase):
         await self.late(b"HTTP/1.0 200 OK\r\n\r\n" + LIST)
 
     async def test_s25_redirects_have_no_time_of_their_own(self) -> None:
-        target = self.serve(saying())
-        there = f"Location: http://crl.lab.invalid:{target.port}/"
         server = self.serve(saying())
         getting = self.get(server)
         await server.until(lambda: bool(server.requests))
         self.time.clock.advance(20)
-        server.talkers[0].send(http(b"", "302 Found", there))
-        await target.until(lambda: bool(target.requests))
+        server.talkers[0].send(http(b"", "302 Found", "Location: /b.crl"))
+        await server.until(lambda: len(server.requests) == 2)
         self.time.clock.advance(10)
         assert (await self.failure(getting)).kind is DownloadProblem.TOO_LATE
-        await target.all_lost()
+        await server.all_lost()
 
     async def test_a_name_that_never_resolves(self) -> None:
         self.time.nameResolver.silent = True
@@ -275,6 +273,38 @@ class RedirectTests(DownloadCase):
             error = await self.failure(self.get(self.server))
             assert error.kind is DownloadProblem.BAD_URL, place
             await self.server.all_lost()
+
+    async def test_s25_not_to_what_listens_on_this_host_or_behind_it(self) -> None:
+        """Anybody on the way may redirect, and an outbound listener asks nobody who they are."""
+        inside = self.serve(saying(http(LIST)))
+        for place in (
+            f"http://127.0.0.1:{inside.port}/",
+            f"http://localhost:{inside.port}/",
+            f"http://crl.lab.invalid:{inside.port}/",
+            f"http://elsewhere.lab.invalid:{inside.port}/",
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://0.0.0.0/",
+            "http://localhost/",
+            "http://LocalHost./",
+            "http://127.0.0.1./",
+            "http://169.254.169.254/latest/meta-data/",
+            "https://10.0.0.1/",
+        ):
+            self.chain(self.to(place))
+            error = await self.failure(self.get(self.server))
+            assert error.kind is DownloadProblem.BAD_URL, place
+            await self.server.all_lost()
+        assert inside.talkers == []
+
+    async def test_a_server_of_this_host_may_name_another(self) -> None:
+        there = self.serve(saying(http(LIST)))
+        here = self.serve(saying(self.to(f"http://localhost:{there.port}/b.crl")))
+        getting = self.downloader.get(f"http://127.0.0.1:{here.port}/a.crl", Validators())
+        assert await self.content(getting) == LIST
 
     async def test_s25_to_nowhere(self) -> None:
         await self.refused(saying(http(LIST, "302 Found")), DownloadProblem.HTTP_STATUS)

@@ -7,10 +7,12 @@ What came is not judged here: a list is good when its signature is.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from socket import inet_aton
 from tempfile import TemporaryFile
 from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -175,10 +177,53 @@ def _place(origin: str | None, location: str) -> str:
     except ValueError as error:
         raise DownloadFailed(DownloadProblem.BAD_URL, f"{location[:500]!r}: {error}") from error
     secure = origin is not None and urlsplit(origin).scheme == "https"
-    if not valid or parts.scheme not in (("https",) if secure else ("http", "https")):
+    if (
+        not valid
+        or parts.scheme not in (("https",) if secure else ("http", "https"))
+        or (origin is not None and not _may_lead(urlsplit(origin), parts))
+    ):
         came = "" if origin is None else f", from {origin[:500]!r}"
         raise DownloadFailed(DownloadProblem.BAD_URL, f"{place[:500]!r}{came}")
     return place
+
+
+def _may_lead(origin: SplitResult, place: SplitResult) -> bool:
+    """Whether a redirect stays among servers of lists.
+
+    Lists come over plain HTTP, so anybody on the way may redirect: not to this host's backends and
+    outbound listeners, nor into the network behind it.
+    """
+    if _is_local(origin.hostname):
+        return True
+    if place.port not in {None, 80, 443, origin.port}:
+        return False
+    return place.hostname == origin.hostname or not _is_inside(place.hostname)
+
+
+def _is_local(host: str | None) -> bool:
+    address = _address(host)
+    if address is not None:
+        return address.is_loopback
+    return (host or "").rstrip(".") == "localhost"
+
+
+def _is_inside(host: str | None) -> bool:
+    address = _address(host)
+    return _is_local(host) if address is None else not address.is_global
+
+
+def _address(host: str | None) -> IPv4Address | IPv6Address | None:
+    """The address that a host is written as, in any way that the system's resolver takes."""
+    text = (host or "").rstrip(".")
+    try:
+        return ip_address(text)
+    except ValueError:
+        pass
+    try:
+        # `127.1`, `2130706433` and `0x7f.0.0.1` are addresses for it too.
+        return IPv4Address(inet_aton(text))
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager
