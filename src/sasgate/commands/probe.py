@@ -148,9 +148,17 @@ def _line(check: str, result: str, seen: str) -> str:
 
 def _summary(rows: list[Row]) -> str:
     counts = {each: sum(row.result is each for row in rows) for each in Result}
-    told = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
+    told = ", ".join(f"{count} {_COUNTED[each]}" for each, count in counts.items() if count)
     if counts[Result.FAIL]:
         return f"{told}: ANS's kit would refuse this server."
     if counts[Result.NOT_TRIED]:
         return f"{told}: nothing was wrong in what was tried."
     return f"{told}: ANS's kit would be content."
+
+
+_COUNTED = {
+    Result.PASS: "pass",
+    Result.NOTE: "with a note",
+    Result.FAIL: "FAIL",
+    Result.NOT_TRIED: "not tried",
+}

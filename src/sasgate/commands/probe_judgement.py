@@ -48,7 +48,7 @@ def certificate(
     """The server's certificate as the kit verifies it; `days` are left until its end."""
     check = "server certificate"
     if refusal is not None:
-        return Row(check, Result.FAIL, refusal.reason, refusal.remedy or _PUBLIC)
+        return Row(check, Result.FAIL, refusal.reason, _PUBLIC)
     if not seen.shaken or not sent:
         return Row(check, Result.FAIL, _no_answer(seen), _remedy(seen))
     names, issuer = ", ".join(names_of(sent[0])), printable_name(sent[0].issuer)
@@ -199,7 +199,9 @@ def _json(seen: Seen) -> dict[str, object]:
 
 # OpenSSL's words where the server answers in a version that was not offered.
 _OTHER_VERSION = frozenset({"unsupported protocol", "wrong ssl version"})
-_PUBLIC = "the kit verifies it against public CAs: chain complete, name in the subjectAltName"
+_PUBLIC = (
+    "ANS's kit verifies it by public CAs: get one for this name, and send the intermediate along"
+)
 _FINISH = (
     "ask for the certificate, let the handshake finish and answer 401 "
     "(nginx: ssl_verify_client optional_no_ca; Apache: SSLVerifyClient optional_no_ca)"

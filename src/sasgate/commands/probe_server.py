@@ -5,8 +5,7 @@ certificate is a question of its own. Nothing but SAS's own questions is sent.
 """
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 
@@ -97,51 +96,54 @@ class ProbedServer:
 
     def get(self, path: str, version: Version, client: Credential | None = None) -> Seen:
         """Ask for a path below the base URL, in one version, with a client's leaf or without."""
-        seen = Seen()
-        with self._told(seen, _connection(self.host, version, client)) as (dialog, until):
+
+        def ask(seen: Seen, dialog: TLSDialog, until: float) -> None:
             seen.answer = exchange(dialog, self._request(path), b"GET", until)
             seen.how, seen.words = How.ANSWER, f"HTTP {seen.answer.status}"
-        return seen
+
+        return self._seen(_connection(self.host, version, client), ask)
 
     def renegotiate(self) -> Seen:
         """Ask for a new handshake on a connection of TLS 1.2."""
-        seen = Seen()
-        with self._told(seen, _connection(self.host, Version.V1_2, None)) as (dialog, until):
+
+        def ask(seen: Seen, dialog: TLSDialog, until: float) -> None:
             dialog.tls.renegotiate()
             dialog.handshake(until)
             seen.how, seen.words = How.DONE, "a second handshake was done"
-        return seen
+
+        return self._seen(_connection(self.host, Version.V1_2, None), ask)
 
     def verified(self, watched: WatchedServer) -> Seen:
         """Do a handshake in which `watched` verifies the server's certificate."""
-        seen = Seen()
-        with self._told(seen, watched.clientConnectionForTLS(None)):
+
+        def ask(seen: Seen, dialog: TLSDialog, until: float) -> None:
+            del dialog, until
             seen.how, seen.words = How.DONE, "verified"
-        return seen
+
+        return self._seen(watched.clientConnectionForTLS(None), ask)
 
     def reached(self) -> socket.socket:
         """A plain connection; raises OSError where there is none."""
         return first_connected(self.addresses, self.port, self.patience)
 
-    @contextmanager
-    def _told(self, seen: Seen, tls: SSL.Connection) -> Iterator[tuple[TLSDialog, float]]:
-        """A connection after its handshake; what goes wrong is told by `seen`."""
+    def _seen(self, tls: SSL.Connection, ask: Callable[[Seen, TLSDialog, float], None]) -> Seen:
+        """What comes of `ask` on a connection after its handshake, or instead of it."""
         began = monotonic()
         until = began + self.patience
-        dialog = None
+        seen, dialog = Seen(), None
         try:
             with self.reached() as plain:
                 dialog = TLSDialog(plain, tls)
                 dialog.handshake(until)
                 seen.shaken = True
-                yield dialog, until
+                ask(seen, dialog, until)
         except (OSError, SSL.Error, BadMessage) as error:
             seen.how, seen.words = _how(error, dialog)
-        finally:
-            seen.seconds = monotonic() - began
-            if dialog is not None and dialog.asked:
-                seen.asked = True
-                seen.cas = tuple(tls.get_client_ca_list(as_cryptography=True))
+        seen.seconds = monotonic() - began
+        if dialog is not None and dialog.asked:
+            seen.asked = True
+            seen.cas = tuple(tls.get_client_ca_list(as_cryptography=True))
+        return seen
 
     def _request(self, path: str) -> bytes:
         return (
