@@ -188,14 +188,18 @@ class TestStart:
 
 class TestStop:
     def test_a_call_in_flight_gets_its_answer(self, editor: Editor) -> None:
-        calling = held(editor)
-        editor.gateway.send_signal(signal.SIGTERM)
-        editor.gateway.wait_for("Received SIGTERM")
+        with editor.app.wire() as idle:
+            idle.ask(POST)
+            calling = held(editor)
+            editor.gateway.send_signal(signal.SIGTERM)
+            assert idle.rest() == b""
+        with pytest.raises(ConnectionError):
+            editor.app.connected()
         editor.sas.release()
         answer = answer_to(calling)
         assert answer.status == 201
         assert answer.headers["Connection"] == "close"
-        assert editor.gateway.wait() in {0, -signal.SIGTERM}
+        assert editor.gateway.wait() == -signal.SIGTERM
 
 
 class TestTooMuch:
