@@ -239,6 +239,17 @@ class TestPort:
             assert answered(platform(lab, port).send(SLOT)).status == 200
 
 
+class TestState:
+    def test_another_daemon_cannot_have_the_same_folder(self, lab: Lab, tmp_path: Path) -> None:
+        """Both would write the same lists, and obey each other's orders."""
+        ini = write_ini(lab, tmp_path)
+        with GatewayProcess(ini) as process:
+            assert start(ini).is_refused("[sasgate] state", "in use by another sasgate")
+            assert process.stop() == -signal.SIGTERM
+        with GatewayProcess(ini):
+            pass
+
+
 class TestHangup:
     def test_it_does_not_kill(self, lab: Lab, backend: BackendProcess, tmp_path: Path) -> None:
         with GatewayProcess(write_ini(lab, tmp_path, backend.url)) as process:

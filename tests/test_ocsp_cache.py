@@ -6,7 +6,7 @@ from datetime import timedelta
 from cryptography.x509 import ocsp
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from ocsp_desk import HOUR, LONG, OTHER_RESPONDER, CacheCase
+from ocsp_desk import HOUR, LONG, OTHER_RESPONDER, RESPONDER, CacheCase
 from sasgate.lab.ocsp_answers import REVOKED, UNKNOWN, Saying, declined
 from sasgate.lab.ocsp_der import tampered
 from sasgate.revocation.ocsp_entry import SHORTEST, UNKNOWN_KEPT
@@ -211,6 +211,15 @@ class KeepingTests(CacheCase):
         self.questions[-1].answer.callback(old)
         assert self.no_answer(word).kind is Problem.OLDER
         assert revoked.status is CertStatus.REVOKED
+
+    def test_s22_revoked_is_not_unsaid_by_a_responder_that_has_forgotten_it(self) -> None:
+        """Or débrayage would admit whom a verified answer has revoked."""
+        self.known(Saying(REVOKED))
+        self.clock.advance(HOUR)
+        word = self.waiting()
+        self.reply(Saying(UNKNOWN))
+        assert self.no_answer(word).kind is Problem.NOT_UNSAID
+        assert self.cache.revoked(self.leaf, RESPONDER)
 
     def test_revoked_is_unsaid_by_a_later_answer(self) -> None:
         """A certificate that was on hold."""

@@ -13,7 +13,7 @@ def end_with_failure(reactor: Any) -> None:
     for a wish.
     """
     atexit.register(_exit)
-    reactor.stop()
+    reactor.callWhenRunning(reactor.stop)
 
 
 def _exit() -> None:

@@ -28,6 +28,7 @@ from sasgate.ports import OpenPort
 from sasgate.settings import LogFormat, Settings
 from sasgate.stapling import Stapler
 from sasgate.startup import load_all, only_at_restart
+from sasgate.state_folder import StateFolder
 from sasgate.surroundings import Surroundings
 from sasgate.upstreams import Upstreams
 
@@ -66,6 +67,7 @@ class Gateway(Service):
         folder = settings.state / "control"
         self._control = Control(reactor, folder, handlers, wall=_wall_clock)
         self._notifier = Notifier(reactor)
+        self._state = StateFolder()
         self._beginning: Deferred[None] | None = None
         self._serving = False
         self._reloading = DeferredLock()
@@ -101,7 +103,7 @@ class Gateway(Service):
 
     async def _begin(self) -> None:
         try:
-            _make_state(self._settings, self._log)
+            self._state.take(self._settings)
             await self._oversight.open()
         except CancelledError:
             return
@@ -237,6 +239,7 @@ class Gateway(Service):
         self._deadlines.stop()
         self._notifier.stop()
         self._surroundings.journal.close()
+        self._state.release()
         # Not before: without it a SIGHUP kills, and exchanges under way with it (S56).
         signal.signal(signal.SIGHUP, self._previous_hangup)
 
@@ -263,19 +266,6 @@ def effective_rules(settings: Settings) -> Iterable[str]:
         url = settings.environments[outbound.environment].url
         through = f" through {outbound.proxy}" if outbound.proxy else ""
         yield f"{outbound.name} calls {outbound.environment}: {url}{through}"
-
-
-def _make_state(settings: Settings, log: Logger) -> None:
-    """Make the folder of what outlives the daemon; without it the gateway serves, and says so."""
-    try:
-        settings.state.mkdir(0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        log.critical(
-            "{folder} cannot be made: {error}; lists and débrayage do not outlive this process, and"
-            " no command is obeyed",
-            folder=str(settings.state),
-            error=error.strerror,
-        )
 
 
 def _allow_descriptors(needed: int, log: Logger) -> None:

@@ -75,7 +75,7 @@ class Entry:
         return answer if first <= wall <= last else None
 
     def check_succession(self, answer: Answer) -> None:
-        """What was said revoked is unsaid by a later answer only, not by one replayed (S31).
+        """What was said revoked is unsaid by a later "good" only, not by one replayed (S31).
 
         Raises:
             AnswerRefused: `answer` would unsay it and is not later.
@@ -83,6 +83,9 @@ class Entry:
         held = self.answer
         if held is None or held.status is not CertStatus.REVOKED:
             return
+        if answer.status is CertStatus.UNKNOWN:
+            # Else débrayage could admit whom a verified answer revoked (S22).
+            raise AnswerRefused(Problem.NOT_UNSAID, f"revoked at {held.revoked_at:%Y-%m-%d %H:%M}")
         if answer.status is not CertStatus.REVOKED and answer.this_update <= held.this_update:
             raise AnswerRefused(Problem.OLDER, f"made at {answer.this_update:%Y-%m-%d %H:%M:%S}")
 

@@ -45,6 +45,7 @@ class Problem(Enum):
     OUT_OF_DATE = "out of date"
     OTHER_NONCE = "made for another question"
     NO_NONCE = "without the nonce that is required"
+    NOT_UNSAID = "does not know any more whom it revoked"
     OLDER = "older than the answer that revoked"
 
     TOO_MANY = "too many questions at once"
