@@ -29,6 +29,11 @@ def answer(
     return send
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a client that leaves in the handshake: it is what many tests are about."""
+
+
 @contextmanager
 def web_server(send: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """An HTTP server; gives its `host:port`."""
@@ -42,7 +47,7 @@ def web_server(send: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     if tls is not None:
         server.socket = tls.wrap_socket(

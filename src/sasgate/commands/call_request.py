@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from sasgate import __version__
 from sasgate.heads import request_head
-from sasgate.http1 import BadMessage, HeadLimits, RequestReader
+from sasgate.http1 import BadMessage, Framing, HeadLimits, RequestReader
 from sasgate.pool import Balancer
 from sasgate.settings import Limits
 from sasgate.site import Forward
@@ -67,6 +67,9 @@ def prepare(
         raise Unsendable(f"{verb} is a method that is not for a gateway")
     if not path.startswith("/"):
         raise Unsendable(f"{path}: the path begins with /, as in /fhir/v1/Appointment")
+    for text in (verb, path, *headers):
+        if not text.isprintable():
+            raise Unsendable(f"{text!r} holds a line end or another character that is never sent")
     lines = [f"{verb} {path} HTTP/1.1", "Host: sasgate", *_with_defaults(headers, body)]
     if body:
         lines.append(f"Content-Length: {len(body)}")
@@ -84,6 +87,8 @@ def prepare(
         raise Unsendable(
             f"the gateway refuses to send {verb} {path}: it holds more than one request"
         )
+    if head.framing is Framing.CHUNKED or head.length != len(body):
+        raise Unsendable(f"the length of the body is that of --data: {len(body)} bytes")
     plan = Forward(
         balancer=Balancer([]),
         target=head.target,
