@@ -92,6 +92,8 @@ class _Digging(Protocol):
         if self._through is not None:
             self._through.dataReceived(data)
             return
+        if self.dug.called:
+            return
         self._reader.receive(data)
         try:
             head = self._reader.head(b"CONNECT")
@@ -116,9 +118,8 @@ class _Digging(Protocol):
         self.dug.callback(through)
 
     def _refuse(self, why: str) -> None:
-        dug, self.dug = self.dug, Deferred()
+        self.dug.errback(ProxyRefused(why))
         self.transport.abortConnection()
-        dug.errback(ProxyRefused(why))
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         if self._through is not None:
