@@ -84,6 +84,9 @@ class Wire:
     def fileno(self) -> int:
         return self._readable
 
+    def getPeer(self) -> None:
+        """Where the far end is: nowhere."""
+
     def getHandle(self) -> None:
         """What a site that reads certificates would be given."""
 
