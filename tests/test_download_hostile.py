@@ -2,9 +2,11 @@
 
 import gzip
 import tracemalloc
+from typing import cast
 
 import pytest
 from twisted.internet import reactor
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 from downloads import LIST, DownloadCase, Endless
 from loopback import closed_port
@@ -81,6 +83,26 @@ class SizeTests(DownloadCase):
     async def test_s25_interim_answers_without_end(self) -> None:
         endless = Endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
         await self.refused(endless, DownloadProblem.TOO_LARGE)
+
+    async def test_s25_interim_answers_do_not_fill_the_log(self) -> None:
+        """Twisted tells each of them in a line of its own."""
+        lines: list[LogEvent] = []
+        watch = cast("ILogObserver", lines.append)
+        globalLogPublisher.addObserver(watch)
+        self.addCleanup(globalLogPublisher.removeObserver, watch)
+        # Pieces that cut each beginning in two.
+        endless = Endless(b"HTT", b"P/1.1 103 Early Hints\r\n\r\nHTT")
+        error = await self.refused(endless, DownloadProblem.TOO_LARGE)
+        assert error.detail == "more than 16 interim answers"
+        assert len([each for each in lines if each.get("code") == 103]) <= 17
+
+    async def test_some_interim_answers_are_passed_over(self) -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 15
+        assert await self.content(self.get(self.serve(saying(hints + http(LIST))))) == LIST
+
+    async def test_a_body_may_hold_what_begins_heads(self) -> None:
+        body = b"HTTP/1.1 200 OK " * 100_000
+        assert await self.content(self.get(self.serve(saying(http(body))))) == body
 
     async def test_s25_no_coding_is_taken_off(self) -> None:
         bomb = gzip.compress(b"\0" * 10 * MIB)

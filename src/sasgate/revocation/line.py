@@ -48,6 +48,12 @@ class CallFailed(Exception):
         self.detail = detail
 
 
+# Interim answers that may come before the one asked for: Twisted writes a line of log for each,
+# so a responder that is asked every minute could fill the disk with them.
+_MOST_HEADS = 16
+_HEAD_BEGINS = b"\nHTTP/1."
+
+
 @implementer(IStreamClientEndpoint, IAgentEndpointFactory)
 class Line:
     """An endpoint for one connection, which takes at most `most` bytes from the wire.
@@ -60,6 +66,9 @@ class Line:
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken = 0
+        self._heads = 0
+        self._last = b""
+        self._body = False
         self._cut = False
         self._wire: _Wire | None = None
 
@@ -80,14 +89,25 @@ class Line:
     def takes(self, data: bytes) -> bool:
         """Count bytes from the wire; whether they may still be taken."""
         self._taken += len(data)
-        self._cut = self._cut or self._taken > self._most
+        if not self._body:
+            self._count_heads(data)
+        self._cut = self._cut or self._taken > self._most or self._heads > _MOST_HEADS
         return not self._cut
 
+    def _count_heads(self, data: bytes) -> None:
+        # One that is cut in two is whole together with the last bytes before.
+        window = self._last + data
+        self._heads += window.count(_HEAD_BEGINS)
+        self._last = window[1 - len(_HEAD_BEGINS) :]
+
     def allow(self, more: int) -> None:
-        """Take so many bytes more."""
+        """Take so many bytes more, of a body."""
         self._most += more
+        self._body = True
 
     def _too_large(self) -> CallFailed:
+        if self._heads > _MOST_HEADS:
+            return CallFailed(Trouble.TOO_LARGE, f"more than {_MOST_HEADS} interim answers")
         return CallFailed(Trouble.TOO_LARGE, f"more than {self._most} bytes on the wire")
 
     def hang_up(self) -> None:
