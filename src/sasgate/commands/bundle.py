@@ -88,6 +88,9 @@ def bundle(
     except UnusableFile as error:
         remedy = f"; {error.remedy}" if error.remedy else ""
         raise click.ClickException(f"{error}{remedy}\nnothing was written") from None
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}; run this as a user who may read it"
+        raise click.ClickException(f"{reason}\nnothing was written") from None
     for line in _report(path, credential, group):
         click.echo(line)
     for doubt in doubts(credential, environment, now):

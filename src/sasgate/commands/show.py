@@ -73,7 +73,7 @@ def held(
             found[ca.name] = given[ca.sha256]
             continue
         for folder in folders:
-            with suppress(NotFetched):
+            with suppress(NotFetched, OSError):
                 found[ca.name] = x509.load_der_x509_certificate(from_folder(ca, folder))
                 break
     return found
