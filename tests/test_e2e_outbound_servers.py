@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from applications import Application, local_url, outcome, write_outbound
 from processes import GatewayProcess
@@ -52,7 +52,11 @@ WRONG: Mapping[str, tuple[str, Template]] = {
     "expired": ("localhost", template(HERE, not_after=timedelta(hours=-1))),
     "not-yet-valid": ("localhost", template(HERE, not_before=timedelta(hours=1))),
     "client-auth": ("localhost", template(HERE, usages=(ExtendedKeyUsageOID.CLIENT_AUTH,))),
-    "no-usage": ("localhost", template(HERE, usages=())),
+    "empty-usage": ("localhost", template(HERE, usages=())),
+    "no-usage": (
+        "localhost",
+        template(HERE, without=frozenset({ExtensionOID.EXTENDED_KEY_USAGE})),
+    ),
     "any-name": ("localhost", template(x509.DNSName("*"))),
     "below": ("localhost", template(x509.DNSName("*.localhost"))),
     "address-only": ("localhost", template(ADDRESS)),
