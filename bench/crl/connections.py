@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import Random
 
 from attrs import field, frozen
 
@@ -78,8 +79,8 @@ def measure(bench: Bench, counts: Sequence[int], *, beside_nginx: bool) -> Conne
         keys = list(contenders)
         for number in range(bench.rounds):
             bench.say(f"new connections, round {number + 1} of {bench.rounds}")
-            # Nobody always follows the same one.
-            for key in (*keys[number % len(keys) :], *keys[: number % len(keys)]):
+            # Nobody always follows the same one, which leaves its traces in the processor's caches.
+            for key in Random(number).sample(keys, len(keys)):
                 found[key].append(_slice(bench, contenders[key], bench.calls))
         openssl = {key.name: each.openssl for key, each in contenders.items()}
     spreads = {key: Spread.of(values) for key, values in found.items()}
