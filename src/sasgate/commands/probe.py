@@ -91,28 +91,33 @@ def _checks(
     days = (sent[0].not_valid_after_utc - now).days if sent else 0
     yield judge.certificate(verified, watched.refusal, sent, days)
     for version in (Version.V1_0, Version.V1_1):
-        yield judge.outdated(version, server.get("/Slot", version))
+        yield judge.outdated(version, server.get("/check", version))
+    # A whole search: to half of one an application says 400 even to whom it should not know.
+    search = _search(now)
     for version in (Version.V1_2, Version.V1_3):
-        yield judge.anonymous(version, server.get("/Slot", version))
+        yield judge.anonymous(version, server.get(search, version))
     health = server.get("/check", Version.V1_2)
     yield judge.asking(health, client.leaf.issuer if client else None)
     yield judge.health_anonymous(health)
     yield judge.renegotiation(server.renegotiate())
-    yield from _with_client(server, client, now)
+    yield from _with_client(server, client, search)
     for name, stranger in strangers:
-        yield judge.stranger(name, server.get("/Slot", Version.V1_2, stranger))
+        yield judge.stranger(name, server.get(search, Version.V1_2, stranger))
 
 
-def _with_client(server: ProbedServer, client: Credential | None, now: datetime) -> Iterator[Row]:
+def _with_client(server: ProbedServer, client: Credential | None, search: str) -> Iterator[Row]:
     if client is None:
         yield judge.untried("/check with the certificate")
         yield judge.untried(f"search for slots within {judge.SLOT_WITHIN:g} s")
         return
     for version in (Version.V1_2, Version.V1_3):
         yield judge.health(version, server.get("/check", version, client))
+    yield judge.slots(server.get(search, Version.V1_2, client))
+
+
+def _search(now: datetime) -> str:
     # A + that is none of the encoding's would be read as a space.
-    path = platform.slots(now).path.replace("+", "%2B")
-    yield judge.slots(server.get(path, Version.V1_2, client))
+    return platform.slots(now).path.replace("+", "%2B")
 
 
 def _server(url: str) -> ProbedServer:

@@ -104,11 +104,15 @@ class TLSDialog:
             self.plain.sendall(data)
 
     def _flush_alert(self, until: float) -> None:
-        # The server is to see the alert; whether it can is no matter any more.
+        # The server is to see the alert; whether it can is no matter any more. An alert alone is
+        # no word of ours that a server could have judged.
+        spoke = self.spoke
         try:
             self._flush(until)
         except OSError:
             return
+        finally:
+            self.spoke = spoke
 
     def _limit(self, until: float) -> None:
         left = until - monotonic()
