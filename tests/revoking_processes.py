@@ -115,13 +115,13 @@ def write_configuration(
     }
     for name, door in doors.items():
         sections[f"inbound:{name}"] = {
-            "environment": name,
+            "environment": f"lab-{name}",
             "listen": "tcp:0:interface=127.0.0.1",
             "certificate": certificate,
             "key": key,
             "backend": backend,
         }
-        sections[f"environment:{name}"] = {
+        sections[f"environment:lab-{name}"] = {
             "roots": lab.ca_path(door.root),
             "issuers": lab.ca_path(door.issuer),
             "clients": f"CN={door.preset.client_cn},OU={door.preset.client_ou}",

@@ -460,7 +460,7 @@ class TestUnusableFile:
             assert process.wait() == 1
         finally:
             process.stop()
-        assert re.search(rf"sasgate: .*\[environment:test\] crl = {path}: .*{says}", process.log)
+        assert re.search(rf"sasgate: .*\[environment:lab-test\] crl = {path}: .*{says}", process.log)
         assert " serves " not in process.log
         assert "Traceback" not in process.log
 
