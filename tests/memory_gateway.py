@@ -50,6 +50,12 @@ class KeptJournal:
     def access(self, access: Access) -> None:
         self.accesses.append(access)
 
+    def refused(self, access: Access) -> None:
+        """An exchange that is worth no line."""
+
+    def handshake(self, listener: str, seconds: float) -> None:
+        """A handshake that is worth no line."""
+
 
 class Servers:
     """Stands in for `Upstreams`: a server in memory for each backend."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import combinations
 
 from attrs import frozen
+from cryptography import x509
 from OpenSSL import SSL
 
 from sasgate.admission import EnvironmentRules
@@ -19,6 +20,7 @@ from sasgate.stapling import Question, Staple
 from sasgate.tls import server_context
 from sasgate.trust import (
     Anchors,
+    Credential,
     UnusableFile,
     load_anchors,
     load_credential,
@@ -90,7 +92,8 @@ class Trust:
 
     `contexts` by listener, `servers` for the backends that are reached by TLS, `responders` by
     environment (None where it names none). `staples` are those of the contexts whose certificate
-    names an OCSP responder, for a `Stapler` to follow.
+    names an OCSP responder, for a `Stapler` to follow. `own` are the certificates that listeners
+    present.
     """
 
     anchors: Mapping[str, Anchors]
@@ -99,6 +102,7 @@ class Trust:
     responders: Mapping[str, Responder | None]
     staples: tuple[Staple, ...]
     outbounds: Mapping[str, OutboundTrust]
+    own: Mapping[str, x509.Certificate]
 
 
 def load_trust(settings: Settings, now: datetime) -> Trust:
@@ -113,6 +117,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
     servers: dict[Backend, SSL.Context] = {}
     staples: list[Staple] = []
     responders: dict[str, Responder | None] = {}
+    own: dict[str, x509.Certificate] = {}
     for environment in settings.environments:
         try:
             responders[environment] = _responder(settings, environment)
@@ -124,7 +129,10 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
             faults.extend(error.faults)
     for inbound in settings.inbounds:
         try:
-            contexts[inbound.name] = _context(settings, inbound, anchors, staples, now)
+            name = inbound.name
+            credential = load_credential(settings, name, inbound.certificate, inbound.key, now)
+            contexts[name] = _context(settings, inbound, credential, anchors, staples)
+            own[name] = credential.leaf
             servers.update(_server_contexts(settings, inbound))
         except ConfigError as error:
             faults.extend(error.faults)
@@ -141,7 +149,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
         faults.extend(_denying_nobody(settings, anchors))
     if faults:
         raise ConfigError(*faults)
-    return Trust(anchors, contexts, servers, responders, tuple(staples), outbounds)
+    return Trust(anchors, contexts, servers, responders, tuple(staples), outbounds, own)
 
 
 def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
@@ -201,12 +209,11 @@ def _denying_nobody(settings: Settings, anchors: Mapping[str, Anchors]) -> Itera
 def _context(
     settings: Settings,
     inbound: Inbound,
+    credential: Credential,
     anchors: Mapping[str, Anchors],
     staples: list[Staple],
-    now: datetime,
 ) -> SSL.Context:
     """The context of a listener; its staple, where it has one, joins `staples`."""
-    credential = load_credential(settings, inbound.name, inbound.certificate, inbound.key, now)
     question = Question.of(credential.chain)
     staple = None if question is None else Staple(question)
     clients = {

@@ -59,6 +59,8 @@ class InboundSite:
         self._journal = surroundings.journal
         self._health = health
         self._place = place
+        self._now = surroundings.deadlines.now
+        self._came = self._now()
         self._judgement = Judgement(rules, peer, surroundings, place)
         self._admitted = False
         self._lines_of: Verdict | None = None
@@ -67,6 +69,7 @@ class InboundSite:
 
     def handshake_completed(self, transport: Any) -> float:
         """Judge the client; its connection ends with its certificate at the latest."""
+        self._journal.handshake(self._rules().name, self._now() - self._came)
         self._judgement.begin(presented(transport.getHandle(), self.handshake))
         self._identity_lines()  # so that a name that cannot be worded ends the handshake
         identity = self._judgement.verdict.identity
@@ -146,10 +149,9 @@ class InboundSite:
         A refused one has its decision, of which identical ones are told together: a scanner must
         not be worth a line a request.
         """
-        if not self._admitted:
-            return
         answered = exchange.answered or exchange.ended
-        self._journal.access(
+        note = self._journal.access if self._admitted else self._journal.refused
+        note(
             Access(
                 listener=self._rules().name,
                 environment=self._judgement.verdict.environment,

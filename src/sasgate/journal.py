@@ -5,6 +5,7 @@ are keys of the event beside its text. Neither ever holds a query, a body or a k
 """
 
 from functools import partial
+from typing import Protocol
 
 from attrs import asdict, define, evolve, fields, frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -63,6 +64,19 @@ class Access:
 _DECISION_FIELDS = tuple(field.name for field in fields(Decision))
 _ACCESS_FIELDS = tuple("path" if field.name == "target" else field.name for field in fields(Access))
 
+class Watcher(Protocol):
+    """Somebody who counts what happens; nothing that it does may keep anything from happening."""
+
+    def decision(self, decision: Decision) -> None:
+        """Learn of every decision, also of those that are told together."""
+
+    def exchange(self, access: Access) -> None:
+        """Learn of every exchange."""
+
+    def handshake(self, listener: str, seconds: float) -> None:
+        """Learn of every handshake that was finished."""
+
+
 # Seconds in which identical refusals are counted, and kinds of refusal told apart in them.
 _PERIOD = 60.0
 _MOST_KINDS = 1000
@@ -91,14 +105,25 @@ class Journal:
         observer = None if log is None else log.observer
         self._audit = Logger("sasgate.audit", observer=observer)
         self._exchanges = Logger("sasgate.access", observer=observer)
+        self._watching = Logger("sasgate", observer=observer)
         self._full_paths = settings.full_paths
         self._clock = clock
         self._kinds: dict[Decision | None, _Kind] = {}
         self._closed = False
+        self._watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of all that happens, from now on."""
+        self._watcher = watcher
 
     def decision(self, decision: Decision) -> None:
         """Write an admission; write the first refusal of a kind and count those that follow."""
         bounded = _bounded(decision)
+        if self._watcher is not None:
+            try:
+                self._watcher.decision(bounded)
+            except Exception:
+                self._not_counted()
         if bounded.outcome == "admitted":
             self._write(bounded)
         elif self._closed or self._is_first(bounded):
@@ -126,6 +151,29 @@ class Journal:
             backend=access.backend,
             error=access.error,
         )
+        self._count(access)
+
+    def refused(self, access: Access) -> None:
+        """Take note of an exchange with somebody who is not admitted: it is worth no line."""
+        self._count(access)
+
+    def _count(self, access: Access) -> None:
+        if self._watcher is not None:
+            try:
+                self._watcher.exchange(access)
+            except Exception:
+                self._not_counted()
+
+    def handshake(self, listener: str, seconds: float) -> None:
+        """Take note of a finished handshake: it is worth no line."""
+        if self._watcher is not None:
+            try:
+                self._watcher.handshake(listener, seconds)
+            except Exception:
+                self._not_counted()
+
+    def _not_counted(self) -> None:
+        self._watching.failure("something that happened was not counted")
 
     def follow(self, settings: Log) -> None:
         """Take up other settings after a reload."""

@@ -28,6 +28,7 @@ from sasgate.revocation.ocsp_responder import OCSPOptions
 from sasgate.revocation.ocsp_words import Answer
 from sasgate.revocation.orders import Orders
 from sasgate.revocation.plan import Plan
+from sasgate.revocation.source import SourceState
 from sasgate.revocation.store import Store, UnusableSource
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import CA, Anchors
@@ -110,6 +111,26 @@ class Oversight:
     @property
     def _off(self) -> bool:
         return self._settings.revocation.mode is RevocationMode.OFF
+
+    @property
+    def lists(self) -> tuple[SourceState, ...]:
+        """Every source of lists, with what it last gave; none where the mode is `off`."""
+        return () if self._off else self._store.states
+
+    @property
+    def cache(self) -> OCSPCache:
+        """What OCSP has said, and how its responders fare."""
+        return self._cache
+
+    @property
+    def disengagements(self) -> Disengagements:
+        """Débrayage."""
+        return self._disengagements
+
+    @property
+    def authorities(self) -> Mapping[str, str]:
+        """The names of the CAs that lists are needed of, by SHA-256."""
+        return self._plan.stems
 
     async def open(self) -> None:
         """Put in force what was kept, and files; then keep it current.

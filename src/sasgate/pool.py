@@ -8,6 +8,7 @@ import select
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from attrs import frozen
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -261,6 +262,20 @@ class OneConnection(Factory):
         return self._protocol
 
 
+@frozen
+class PoolState:
+    """How it goes with a server; `problem` and `retry_in` (seconds) are of one out of reach.
+
+    `idle` counts connections that wait for a request.
+    """
+
+    server: str
+    reachable: bool
+    problem: str
+    retry_in: float
+    idle: int
+
+
 class Pool:
     """The connections to one server; `name` is how the journal calls it.
 
@@ -291,6 +306,13 @@ class Pool:
         self._closed = False
         self._absence = 0.0
         self._retry_at = 0.0
+        self._problem = ""
+
+    @property
+    def state(self) -> PoolState:
+        """How it goes with the server, as far as calls have told."""
+        wait = max(0.0, self._retry_at - self.deadlines.now()) if self._absence else 0.0
+        return PoolState(self.name, not self._absence, self._problem, wait, len(self._idle))
 
     def available(self) -> bool:
         """Whether the server is not known to be dead, or is to be tried again."""
@@ -324,13 +346,15 @@ class Pool:
         if self._absence:
             self._log.info("{server} answers again", server=self.name)
         self._absence = 0.0
+        self._problem = ""
 
     def _mark_unreachable(self, error: Exception) -> None:
         if not self.available():
             return  # many requests that fail at once are one failure
+        self._problem = why(Failure(error))
         if self._absence == 0:
             self._log.warn(
-                "{server} cannot be reached: {reason}", server=self.name, reason=why(Failure(error))
+                "{server} cannot be reached: {reason}", server=self.name, reason=self._problem
             )
         self._absence = min(max(self._absence * 2, _FIRST_ABSENCE), _LONGEST_ABSENCE)
         self._retry_at = self.deadlines.now() + self._absence

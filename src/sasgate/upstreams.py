@@ -19,7 +19,7 @@ from sasgate.addresses import parse_peer
 from sasgate.deadlines import Deadlines
 from sasgate.egress import Tunnel
 from sasgate.http1 import HeadLimits
-from sasgate.pool import Pool
+from sasgate.pool import Pool, PoolState
 from sasgate.settings import Backend, Limits
 from sasgate.upstream_tls import VerifiedServer
 
@@ -91,6 +91,12 @@ class Upstreams:
                 secure=True,
             )
         return self._pools[server]
+
+    @property
+    def states(self) -> Iterable[tuple[str, PoolState]]:
+        """How it goes with each server, with the environment or the listener that it is for."""
+        for key, pool in self._pools.items():
+            yield key.listener if isinstance(key, SASServer) else key[0], pool.state
 
     def follow(self, limits: Limits) -> None:
         """Take up other limits, for connections to come."""

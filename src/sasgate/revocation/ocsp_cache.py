@@ -48,7 +48,7 @@ class OCSPCache:
 
     `ask` posts a question to a URL and may fail with `AnswerRefused`; cancelling it ends it.
     `wall` gives the aware time of day. `announce` hears of every certificate that turns revoked,
-    whoever asked (S15). `nonce` makes nonces.
+    whoever asked (S15). `nonce` makes nonces. `hits` counts words that were there at once.
     """
 
     _log = Logger()
@@ -72,6 +72,7 @@ class OCSPCache:
         self._entries: OrderedDict[tuple[str, Responder], Entry] = OrderedDict()
         self._responders: dict[str, Record] = {}
         self._closed = False
+        self.hits = 0
 
     def status(
         self, leaf: Identity, issuer: x509.Certificate, responder: Responder
@@ -89,6 +90,7 @@ class OCSPCache:
             return NoAnswer(Problem.TOO_MANY, f"{len(self._entries)} certificates asked about")
         answer = entry.fresh(now, self._wall())
         if answer is not None:
+            self.hits += 1
             return answer
         if entry.query is None and (held_off := self._held_off(entry, now)):
             return held_off
@@ -198,6 +200,7 @@ class OCSPCache:
         wall = self._wall()
         for record in self._records(entry):
             record.answered(wall)
+        self._records(entry)[0].answers += 1
         if entry.take(answer, self._clock.seconds(), wall, self._options.cap):
             self._tell_of_revocation(entry.leaf, answer)
         return answer
@@ -208,6 +211,7 @@ class OCSPCache:
         now = self._clock.seconds()
         problem = self._problem(failure)
         of_all, of_one = self._records(entry)
+        of_all.without_answer += 1
         record = of_all if problem.kind in OF_THE_RESPONDER else of_one
         record.failed(problem, now, began)
         entry.due = now + self._hold(entry, now)

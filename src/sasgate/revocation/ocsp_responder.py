@@ -51,13 +51,18 @@ class OCSPOptions:
 
 @frozen
 class ResponderState:
-    """How a responder fares: failures since its last answer, the last one, seconds to wait."""
+    """How a responder fares: failures since its last answer, the last one, seconds to wait.
+
+    `answers` and `without_answer` count questions since the daemon started.
+    """
 
     url: str
     failures: int
     problem: NoAnswer | None
     retry_in: float
     answered_at: datetime | None
+    answers: int = 0
+    without_answer: int = 0
 
 
 def _new_backoff() -> Backoff:
@@ -71,6 +76,8 @@ class Record:
     backoff: Backoff = field(factory=_new_backoff)
     problem: NoAnswer | None = None
     answered_at: datetime | None = None
+    answers: int = 0
+    without_answer: int = 0
 
     def answered(self, wall: datetime) -> None:
         """An answer was verified; `wall` is the aware time of day."""
@@ -94,5 +101,11 @@ class Record:
         """The same for people to read."""
         backoff = self.backoff
         return ResponderState(
-            url, backoff.failures, self.problem, backoff.remaining(now), self.answered_at
+            url,
+            backoff.failures,
+            self.problem,
+            backoff.remaining(now),
+            self.answered_at,
+            self.answers,
+            self.without_answer,
         )
