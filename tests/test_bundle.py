@@ -3,7 +3,11 @@
 import grp
 import os
 import re
+import socket
 import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from command_line import done, mode_of, not_writable, openssl, refused, umask
 from pinned import lab_presets
+from processes import PATIENCE
 from sasgate.commands import bundle as module
 from sasgate.lab.authority import Credential
 from sasgate.lab.names import OU, name
@@ -402,3 +407,36 @@ def test_the_ca_of_ones_own_must_be_one(desk: Desk, lab: Lab, tmp_path: Path) ->
 def test_without_a_cn_the_file_gives_the_name(desk: Desk, lab: Lab) -> None:
     desk.give(issued(lab, name((OU, "300000000000017"))))
     assert desk.made().name == "ACME_PROD.key.crt.ca.pem"
+
+
+@contextmanager
+def server_that_knows_the_root_only(lab: Lab, root: Path) -> Iterator[int]:
+    """The port of a TLS server that tells its one client the CN that it saw."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*lab.server_paths())
+    context.load_verify_locations(root)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def serve() -> None:
+        with suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as tls:
+            subject = dict(pair for (pair,) in (tls.getpeercert() or {})["subject"])
+            tls.sendall(f"seen {subject['commonName']}\n".encode())
+            tls.unwrap()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(PATIENCE)
+        pool.submit(serve)
+        yield listener.getsockname()[1]
+
+
+def test_s_client_is_known_by_it_to_a_server_that_has_the_root_only(
+    desk: Desk, lab: Lab, tmp_path: Path
+) -> None:
+    path, root = desk.made(), tmp_path / "root.pem"
+    root.write_bytes(lab.authorities["ACR-EL"].certificate.public_bytes(Encoding.PEM))
+    with server_that_knows_the_root_only(lab, root) as port:
+        said = openssl(
+            "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", lab.public_root, "-quiet",
+            "-cert", path, "-key", path, "-cert_chain", path,
+        )  # fmt: skip
+    assert "seen sas-agregateur-prod-ACME" in said

@@ -1,5 +1,6 @@
 """`sasgate show`: what is in a file of certificates, and what is wrong with it for SAS."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,18 +45,26 @@ def show(files: tuple[Path, ...], folder: Path | None) -> None:
     folders += [] if folder else [path.parent / "ca" for path in files]
     cas = PublishedCAs(tuple(PRESETS.values()))
     cas = PublishedCAs(cas.presets, held(cas, [each for _, each in read], folders))
-    examination = examine(read, cas, datetime.now(UTC))
-    for line in _lines(examination):
+    with warnings.catch_warnings():
+        # Oddities of a stranger's file are said in our words, or not at all.
+        warnings.simplefilter("ignore")
+        lines, problems = report(examine(read, cas, datetime.now(UTC)))
+    for line in lines:
         click.echo(line)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise SystemExit(1)
+
+
+def report(examination: Examination) -> tuple[list[str], list[str]]:
+    """What is said of all items, and, again and alone, what is wrong with them."""
     problems = [
         f"wrong: item {item.number}: {cut(problem)}"
         for item in examination.items
         for problem in examination.problems(item)
     ]
-    for problem in problems:
-        click.echo(problem, err=True)
-    if problems:
-        raise SystemExit(1)
+    return list(_lines(examination)), problems
 
 
 def held(
