@@ -15,7 +15,7 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from processes import LoggedProcess, environment
-from sasgate.lab import demo, demo_case, demo_cases, demo_revocation, scene
+from sasgate.lab import demo, demo_case, demo_cases, demo_outbound, demo_revocation, scene
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.demo_case import Act, Case
 from sasgate.lab.demo_cases import acts
@@ -135,7 +135,7 @@ class TestKept:
         )
         assert result.returncode == 0, result.stderr
         statuses = re.findall(r"^HTTP/1.1 (\d+)", result.stdout, re.MULTILINE)
-        assert statuses == ["200", "200", "403", "401", "401"], result.stdout
+        assert statuses == ["200", "200", "403", "401", "201", "401"], result.stdout
         assert "FAILED:revoked" in result.stdout
 
     def test_its_lines_fit_a_narrow_terminal(
@@ -455,3 +455,27 @@ class TestCatalogueOfCases:
     def test_every_cell_fits_its_column(self, case: Case) -> None:
         cells = (case.who, case.call, case.expected, case.expected)
         assert len(demo._row(*cells, "ok")) == len(demo._row("", "", "", "", "ok"))
+
+
+class TestOutboundWords:
+    """What is written of a call to SAS, for a gateway that says what is not so."""
+
+    FAULT = b'{"issue": [{"diagnostics": "sasgate, 502 Bad Gateway: x. %b"}]}'
+    NOT_SENT = FAULT % demo_outbound._NOT_SENT.encode()
+    MAYBE = FAULT % b"The request may have arrived: look before you send it again."
+
+    @pytest.mark.parametrize(
+        ("status", "body", "seen", "words"),
+        [
+            (201, b"{}", ["sas-agregateur-test-ACME"], "201 as test-ACME"),
+            (201, b"{}", [], "201 as "),
+            (502, NOT_SENT, [], "502 nothing was sent"),
+            (502, NOT_SENT, ["a"], "502 sent all the same"),
+            (504, MAYBE, ["a"], "504 may have arrived"),
+            (422, b'{"issue": [{"diagnostics": "no"}]}', ["a"], "422 from SAS"),
+            (403, b'{"status": "KO:Forbidden"}', ["a"], "403 Forbidden"),
+            (500, b"<html>", ["a"], "500"),
+        ],
+    )
+    def test_each(self, status: int, body: bytes, seen: list[str], words: str) -> None:
+        assert demo_outbound._words(demo_outbound._Answer(status, body), seen) == words

@@ -1,4 +1,4 @@
-"""SAS's calls through a real gateway, as a table: `make demo`.
+"""SAS's calls through a real gateway, and calls to SAS, as a table: `make demo`.
 
     python -m sasgate.lab.demo [--keep]
 
@@ -24,6 +24,7 @@ from sasgate.lab.client import Listener
 from sasgate.lab.configuration import FILE, forget_earlier
 from sasgate.lab.demo_case import Act, Case
 from sasgate.lab.demo_cases import acts
+from sasgate.lab.demo_outbound import LISTENER
 from sasgate.lab.pki import MARK, Lab
 from sasgate.lab.processes import Ending, NotReady, Stopped
 from sasgate.lab.scene import HOST, Scene
@@ -39,6 +40,8 @@ _SHOWN = (
     ("[sasgate.audit#", "admitted "),
     ("[sasgate.access#", " /Slot "),
     ("[sasgate.audit#", "refused 403"),
+    ("[sasgate.outbound.", "SAS answered 401"),
+    ("[sasgate.outbound.", "SAS answered 403"),
     ("[sasgate.audit#", " cut FAILED:revoked"),
     ("[sasgate.revocation#", "are disengaged by hand"),
     ("[sasgate.audit#", "(disengaged on "),
@@ -125,7 +128,8 @@ def _introduction(scene: Scene) -> str:
     test, production = scene.port(Listener.TEST), scene.port(Listener.PRODUCTION)
     return (
         f"\nIt listens on {HOST}:{test} for recette and preproduction,"
-        f" on {HOST}:{production} for production.\n"
+        f" on {HOST}:{production} for production,\n"
+        f"on {HOST}:{scene.application(LISTENER)} for the editor's application, which calls SAS.\n"
         "A name after a status is the environment that the backend was told; other words are the"
         " gateway's.\n\n" + click.style(_row("who", "call", "expected", "came", ""), bold=True)
     )
@@ -192,6 +196,7 @@ def _by_hand(scene: Scene) -> str:
     now = datetime.now(UTC)
     begin, end = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (now, now + timedelta(days=3)))
     gateway = f"https://{HOST}:{scene.port(Listener.TEST)}"
+    sas = f"http://{HOST}:{scene.application(LISTENER)}"
     curl = r"curl -iw '\n' --cacert public-root.pem"
     python = shlex.quote(sys.executable)
     return f"""
@@ -203,13 +208,15 @@ def _by_hand(scene: Scene) -> str:
       '{gateway}/Slot?start=ge{begin}&start=le{end}'
   {curl} --cert clients/wrong-ou.pem {gateway}/Slot
   {curl} {gateway}/Slot
+  curl -iw '\\n' -d '{{"resourceType": "Appointment"}}' {sas}/fhir/v1/Appointment
   alias sasgate="{python} -m sasgate"
   sasgate lab set . revoke recette
   sasgate crl refresh --config {FILE}
   {curl} --cert clients/recette.pem {gateway}/Slot
   tail -f {scene.gateway_log.name}
 
-They are answered 200, 200, 403 (another OU), 401 (no certificate) and 401 (revoked).
+They are answered 200, 200, 403 (another OU), 401 (no certificate), 201 (the application's call,
+by SAS itself) and 401 (revoked).
 More clients are in clients/, the configuration is {FILE}, and production's port is
 {scene.port(Listener.PRODUCTION)}. To go on with revocation:
 

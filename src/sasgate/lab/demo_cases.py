@@ -15,6 +15,7 @@ from sasgate.lab import platform
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.client import UNTRUSTED, Listener
 from sasgate.lab.demo_case import Act, Case, after, sending, values, words, words_of
+from sasgate.lab.demo_outbound import outbound
 from sasgate.lab.demo_revocation import revocation
 from sasgate.lab.platform import Call, Failure, NoResponse, Response, Result
 from sasgate.lab.scene import Scene
@@ -31,6 +32,7 @@ def acts() -> Sequence[Act]:
         ("Others call, or SAS by the wrong door", _refused()),
         ("What no client of good will sends", _hostile()),
         ("The backend stops, and comes back", _backend()),
+        *outbound(),
         *revocation(),
     )
 

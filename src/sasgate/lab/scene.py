@@ -1,4 +1,4 @@
-"""A whole installation in small: a lab that publishes, an editor's backend, a real gateway."""
+"""A whole installation in small: a lab that publishes, an editor's backend, SAS, a real gateway."""
 
 import json
 import re
@@ -16,18 +16,31 @@ from sasgate.lab.configuration import FILE, STATE, Ports, configuration
 from sasgate.lab.pki import Lab
 from sasgate.lab.platform import Platform
 from sasgate.lab.processes import Child, Ending, NotReady
+from sasgate.lab.sas_server import SASServer
 from sasgate.lab.switchboard import Switchboard
 
 
 HOST = "127.0.0.1"
 _LISTENS = re.compile(rf"(\S+) listens on \S+ at {re.escape(HOST)}:(\d+)")
 
+# A certificate of the other tree, as SAS sees it that is called with it by mistake; and an end of
+# patience with SAS that nobody who looks on has to wait long for.
+_MORE = """
+[outbound:production]
+environment = lab-production
+listen = tcp:0:interface=127.0.0.1
+certificate = editor/ACME_PROD.key.crt.ca.pem
+
+[limits]
+outbound_answer = 2s
+"""
+
 
 class Scene:
     """Publisher, backend and gateway as processes of their own, with their files in a folder.
 
-    Each listens on a free port. `gateway_log` is what the administrator reads, `board` has the
-    switches of what is published.
+    `sas` is the platform that applications call, within this process. Each listens on a free port.
+    `gateway_log` is what the administrator reads, `board` has the switches of what is published.
     """
 
     def __init__(self, lab: Lab, ending: Ending) -> None:
@@ -38,6 +51,7 @@ class Scene:
         self._children: list[Child] = []
         self._ports: dict[str, int] = {}
         self._publisher = ""
+        self.sas = SASServer(lab)
         self._backend_port = 0
         self._seen = 0
 
@@ -57,6 +71,7 @@ class Scene:
         finally:
             while self._children:
                 self._children.pop().stop()
+            self.sas.stop()
 
     def start_backend(self) -> None:
         """Start the backend, again on its port if it had one."""
@@ -79,6 +94,10 @@ class Scene:
     def port(self, listener: Listener) -> int:
         """The TCP port of one of the gateway's listeners."""
         return self._ports[listener.value]
+
+    def application(self, listener: str) -> int:
+        """The TCP port where applications call SAS: that of an outbound listener, by its name."""
+        return self._ports[listener]
 
     def platform(
         self,
@@ -125,7 +144,8 @@ class Scene:
     def _start_gateway(self, twistd: Path) -> None:
         ini = self.lab.directory / FILE
         backend = f"http://{HOST}:{self._backend_port}"
-        ini.write_text(configuration(Ports(0, 0), backend, self._publisher), "utf-8")
+        text = configuration(Ports(0, 0, 0), backend, self._publisher, self.sas.url)
+        ini.write_text(text + _MORE, "utf-8")
         command = (str(twistd), "--nodaemon", "--pidfile=", "sasgate", "-c", str(ini))
         gateway = self._start("twistd sasgate", command, self.gateway_log)
         gateway.wait_for(r"sasgate \S+ serves ", self._ending)
