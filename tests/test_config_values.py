@@ -175,9 +175,12 @@ def test_no_url_for_any_use(text: str, convert: Callable[[str], object]) -> None
         convert(text)
 
 
-@pytest.mark.parametrize("text", ["http://sas.example/", "https://sas.example/?x=1"])
-def test_sas_is_called_by_https_without_a_query(text: str) -> None:
-    """S52."""
+@pytest.mark.parametrize(
+    "text",
+    ["http://sas.example/", "https://sas.example/?x=1", "https://sas.example/fhir"],
+)
+def test_sas_is_called_by_https_and_the_application_says_where(text: str) -> None:
+    """S52; a path here would be ignored."""
     with pytest.raises(Rejected):
         values.https_url(text)
 
