@@ -182,7 +182,7 @@ def test_no_url_for_any_use(text: str, convert: Callable[[str], object]) -> None
 def test_sas_is_called_by_https_and_the_application_says_where(text: str) -> None:
     """S52; a path here would be ignored."""
     with pytest.raises(Rejected):
-        values.https_url(text)
+        values.server_url(text)
 
 
 @pytest.mark.parametrize(

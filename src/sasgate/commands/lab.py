@@ -7,7 +7,7 @@ import click
 
 from sasgate.commands import lab_publication, lab_sas
 from sasgate.config.backends import backend_from
-from sasgate.config.values import Rejected, http_url, https_url
+from sasgate.config.values import Rejected, http_url, server_url
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.configuration import (
     FILE,
@@ -40,7 +40,7 @@ def _checked_publisher(_: click.Context, __: click.Parameter, text: str | None) 
 
 def _checked_sas(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     try:
-        return None if text is None else https_url(text)
+        return None if text is None else server_url(text)
     except Rejected as error:
         raise click.BadParameter(f"{text} {error.reason}; {error.remedy}".rstrip("; ")) from error
 

@@ -12,11 +12,11 @@ from sasgate.config.values import (
     Rejected,
     denial,
     http_url,
-    https_url,
     list_source,
     name_pair,
     network,
     path_from,
+    server_url,
 )
 from sasgate.environments import PRESETS, Preset, PublishedCA
 from sasgate.identity import NamePair
@@ -118,7 +118,7 @@ def _with_changes(base: Environment, reader: SectionReader) -> Environment:
         crl=reader.words("crl", list_source(reader.folder), base.crl),
         ocsp=reader.one("ocsp", http_url, base.ocsp),
         ocsp_signers=reader.words("ocsp_signers", path),
-        url=reader.one("url", https_url, base.url),
+        url=reader.one("url", server_url, base.url),
         sas_roots=reader.one("sas_roots", path, None),
     )
     reader.finish()

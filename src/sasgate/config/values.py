@@ -120,8 +120,12 @@ def https_url(text: str) -> str:
         raise Rejected("is no https:// URL")
     if parts.query:
         raise Rejected("has a query", "give the URL up to the path")
-    if parts.path not in {"", "/"}:
-        # Calls carry their own path, which passes as it is: this one would be ignored.
+    return text
+
+
+def server_url(text: str) -> str:
+    """SAS's own URL: nothing behind the server, since applications send the whole path."""
+    if urlsplit(https_url(text)).path not in {"", "/"}:
         raise Rejected("has a path", "give the server alone: applications send the whole path")
     return text
 
