@@ -404,8 +404,11 @@ class TestConfiguration:
         with web_server(answer(200), sas(lab)) as place:
             here = f"https://localhost:{place.partition(':')[2]}/"
             ini = caller.folder / "gate.ini"
-            text = caller.text("https://sas.invalid/", name="one") + caller.text(here, name="two")
-            ini.write_text(text)
+            first = caller.text("https://sas.invalid/", name="one")
+            # The certificate is judged by the CAs of the environment that is called.
+            for ca, other in ((trees.ROOT_TEST, trees.ROOT), (trees.ORG_TEST, trees.ORG)):
+                first = first.replace(str(lab.ca_path(ca)), str(lab.ca_path(other)))
+            ini.write_text(first + caller.text(here, name="two"))
             assert caller.call(ini, "--environment", "two").exit_code == 0
 
     def test_several_environments_need_a_choice(self, caller: Caller) -> None:

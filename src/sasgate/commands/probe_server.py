@@ -27,8 +27,6 @@ from sasgate.trust import Credential
 PATIENCE = 7.0
 # OpenSSL's own level of security would refuse old versions before the server can.
 _ANYTHING = b"ALL:@SECLEVEL=0"
-# SSL_MODE_NO_AUTO_CHAIN: nothing but the leaf is sent, as SAS does it.
-_LEAF_ONLY = 0x8
 
 
 class Version(Enum):
@@ -154,19 +152,19 @@ class ProbedServer:
 
 
 def leaf_context(client: Credential | None) -> SSL.Context:
-    """A client's context that verifies nothing and presents a leaf alone.
+    """A client's context that verifies nothing and presents a leaf alone, as SAS does.
+
+    It trusts no CA, of which OpenSSL could make up a chain to send.
 
     Raises:
         OpenSSL.SSL.Error: OpenSSL refuses the certificate with its key.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_mode(_LEAF_ONLY)
     context.set_verify(SSL.VERIFY_NONE)
     if client is not None:
         context.use_certificate(client.leaf)
         context.use_privatekey(client.key)
-        context.check_privatekey()
     return context
 
 
