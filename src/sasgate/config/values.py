@@ -114,7 +114,7 @@ def http_url(text: str) -> str:
 
 
 def https_url(text: str) -> str:
-    """SAS's own URL: https and nothing else (S52)."""
+    """An https URL and nothing else (S52)."""
     parts = urlsplit_checked(text)
     if parts.scheme != "https":
         raise Rejected("is no https:// URL")
