@@ -1,0 +1,278 @@
+"""The outbound side in memory: places, faults in FHIR, what the journal is told (S52, S53)."""
+
+import json
+from datetime import UTC, datetime
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent
+
+from applications import write_outbound
+from front import answers
+from memory_gateway import KeptJournal
+from sasgate.client_connection import ClientConnection
+from sasgate.config import load
+from sasgate.deadlines import Deadlines
+from sasgate.generation import load_trust
+from sasgate.http1 import HeadLimits
+from sasgate.lab.pki import Lab
+from sasgate.outbound import OutboundSite, _origin_form
+from sasgate.outbound_rules import OutboundRules
+from sasgate.places import Places
+from sasgate.pool import Balancer, Pool
+from sasgate.settings import Limits
+from sasgate.surroundings import Surroundings
+from strict_http import read_strictly
+from wires import Server, Wire, pass_time
+
+
+pytestmark = pytest.mark.usefixtures("no_failure_logged")
+
+GET = b"GET /fhir HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+NOT_SENT = "Nothing of the request was sent: it may be sent again."
+HERE = ip_address("127.0.0.1")
+MAYBE_SENT = "The request may have arrived: look before you send it again."
+
+
+@pytest.fixture(scope="module")
+def rules(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> OutboundRules:
+    """Those of a configuration; the balancer is each test's own."""
+    folder = tmp_path_factory.mktemp("rules")
+    settings = load(write_outbound(lab, folder, {"a": "https://sas.example"}))
+    trust = load_trust(settings, datetime.now(UTC)).outbounds["outbound:a"]
+    (outbound,) = settings.outbounds
+    return OutboundRules(
+        outbound.name, "own-a", b"sas.example", trust.identity, Balancer([]), outbound
+    )
+
+
+class Applications:
+    """Connections of applications to one listener with two places and a queue of two."""
+
+    def __init__(self, rules: OutboundRules, **limits: Any) -> None:
+        self.clock = Clock()
+        self.limits = evolve(Limits(), answer=30.0, **limits)
+        deadlines = Deadlines(self.clock)
+        deadlines.start()
+        self.sas = Server(self.clock)
+        pool = Pool("https://sas", "sas", self.sas, deadlines, HeadLimits(), connect_time=3.0)
+        self.rules = evolve(rules, balancer=Balancer([pool]))
+        self.journal = KeptJournal()
+        self.surroundings = Surroundings(
+            reactor=self.clock,
+            wall=lambda: datetime.now(UTC),
+            journal=self.journal,  # type: ignore[arg-type]
+            deadlines=deadlines,
+            limits=self.limits,
+            checks=None,  # type: ignore[arg-type]
+        )
+        self.places = Places(2, 2)
+        self._deadlines = deadlines
+
+    def site(self) -> OutboundSite:
+        return OutboundSite(lambda: self.rules, HERE, self.surroundings, self.places)
+
+    def call(self, data: bytes = GET) -> Wire:
+        connection = ClientConnection(
+            self.site(), self._deadlines, self.limits, self.clock.seconds(), secure=False
+        )
+        wire = Wire(connection, self.clock, lingers=False)
+        connection.makeConnection(wire)
+        wire.send(data)
+        return wire
+
+    def pass_time(self, seconds: float) -> None:
+        pass_time(self.clock, seconds)
+
+    @property
+    def free(self) -> int:
+        return self.places._free
+
+
+@pytest.fixture
+def apps(rules: OutboundRules) -> Applications:
+    return Applications(rules)
+
+
+def fault(wire: Wire, status: int) -> str:
+    ((came, body),) = answers(wire.take())
+    assert came == status, body
+    text: str = json.loads(body)["issue"][0]["diagnostics"]
+    return text
+
+
+class TestPlaces:
+    def test_the_next_call_waits_until_one_is_over(self, apps: Applications) -> None:
+        first, _, third = apps.call(), apps.call(), apps.call()
+        assert apps.sas.attempts == 2
+        apps.sas.wires[0].take()
+        apps.sas.wires[0].send(OK)
+        assert answers(first.take()) == [(200, b"hi")]
+        # On the connection that is free now, and on no other.
+        assert apps.sas.attempts == 2
+        apps.sas.wires[0].send(OK)
+        assert answers(third.take()) == [(200, b"hi")]
+
+    def test_beyond_the_queue_is_told_so(self, apps: Applications) -> None:
+        for _ in range(4):
+            apps.call()
+        text = fault(apps.call(), 503)
+        assert text.startswith("sasgate, 503 Service Unavailable: too many calls to SAS")
+        assert text.endswith(NOT_SENT)
+        assert apps.sas.attempts == 2
+
+    def test_one_who_leaves_the_queue_makes_room_and_is_never_sent(
+        self, apps: Applications
+    ) -> None:
+        for _ in range(3):
+            apps.call()
+        apps.call(b"GET /left HTTP/1.1\r\nHost: a\r\n\r\n").close()
+        apps.call()
+        for wire in apps.sas.wires * 2:
+            wire.send(OK)
+        targets = [read.target for wire in apps.sas.wires for read in read_strictly(wire.take())]
+        assert targets == [b"/fhir"] * 4
+
+    def test_the_queue_has_a_time_limit(self, apps: Applications) -> None:
+        apps.sas.mute = True
+        waiting = [apps.call() for _ in range(3)][2]
+        apps.pass_time(30)
+        assert fault(waiting, 504).endswith(NOT_SENT)
+
+    @pytest.mark.parametrize("ending", ["answer", "refused", "death", "left", "late", "malformed"])
+    def test_every_ending_gives_the_place_back(self, apps: Applications, ending: str) -> None:
+        apps.sas.refuses = Refused() if ending == "refused" else None
+        wire = apps.call()
+        if ending == "answer":
+            apps.sas.wire.send(OK)
+        elif ending == "death":
+            apps.sas.wire.close()
+        elif ending == "left":
+            wire.close()
+        elif ending == "late":
+            apps.pass_time(30)
+        elif ending == "malformed":
+            apps.sas.wire.send(b"nonsense\r\n\r\n")
+        assert apps.free == 2
+        assert len(apps.journal.accesses) == 1
+
+    def test_a_refused_form_takes_no_place(self, apps: Applications) -> None:
+        for data in (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", b"GET a HTTP/1.1\r\n\r\n"):
+            apps.call(data)
+        assert apps.free == 2
+        assert apps.sas.attempts == 0
+
+
+class TestSent:
+    """What is said of the request is so."""
+
+    def test_nothing_was_where_nobody_was_reached(self, apps: Applications) -> None:
+        apps.sas.refuses = Refused()
+        assert fault(apps.call(), 502).endswith(NOT_SENT)
+
+    def test_it_may_have_been_where_sas_died(self, apps: Applications) -> None:
+        wire = apps.call()
+        apps.sas.wire.close()
+        assert fault(wire, 502).endswith(MAYBE_SENT)
+        assert apps.sas.attempts == 1
+
+    def test_it_may_have_been_where_sas_is_late(self, apps: Applications) -> None:
+        wire = apps.call()
+        apps.pass_time(30)
+        assert fault(wire, 504).endswith(MAYBE_SENT)
+
+    def test_it_may_have_been_where_the_body_does_not_come(self, apps: Applications) -> None:
+        wire = apps.call(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+        apps.pass_time(20)
+        assert fault(wire, 408).endswith(MAYBE_SENT)
+
+    def test_a_kept_connection_that_ended_unseen_is_not_used(self, apps: Applications) -> None:
+        wire = apps.call()
+        apps.sas.wire.send(OK)
+        wire.take()
+        apps.sas.wires[0].take()
+        apps.sas.wires[0].send_unseen()
+        again = apps.call()
+        assert apps.sas.wires[0].take() == b""
+        apps.sas.wires[1].send(OK)
+        assert answers(again.take()) == [(200, b"hi")]
+
+    def test_what_was_sent_on_a_kept_connection_is_not_sent_again(self, apps: Applications) -> None:
+        wire = apps.call()
+        apps.sas.wire.send(OK)
+        wire.take()
+        again = apps.call()
+        apps.sas.wire.close()
+        assert fault(again, 502).endswith(MAYBE_SENT)
+        assert apps.sas.attempts == 1
+
+
+class TestFaults:
+    @pytest.mark.parametrize("status", [400, 405, 408, 414, 417, 431, 500, 501, 502, 503, 504])
+    @pytest.mark.parametrize("sent", [False, True])
+    def test_each_is_told_with_its_status(
+        self, apps: Applications, status: int, sent: bool
+    ) -> None:
+        reply = apps.site().failure(status, "a backend {x} %s", sent=sent)
+        assert reply.content_type == b"application/fhir+json"
+        text = json.loads(reply.body)["issue"][0]["diagnostics"]
+        assert text.startswith(f"sasgate, {status} {HTTPStatus(status).phrase}: ")
+        assert "a SAS {x} %s" in text
+        assert text.endswith(MAYBE_SENT) == sent
+
+
+class TestJournal:
+    def test_an_answer_of_sas_is_one_access_event(self, apps: Applications) -> None:
+        apps.call()
+        apps.sas.wire.send(OK)
+        (access,) = apps.journal.accesses
+        assert (access.listener, access.environment) == ("outbound:a", "own-a")
+        assert (access.status, access.backend, access.peer) == (200, "https://sas", "127.0.0.1")
+
+    @pytest.mark.parametrize(("status", "lines"), [(401, 1), (403, 1), (200, 0), (404, 0)])
+    def test_a_refusal_by_sas_is_explained_in_one_line(
+        self, apps: Applications, logged: list[LogEvent], status: int, lines: int
+    ) -> None:
+        apps.call()
+        apps.sas.wire.send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+        told = [event for event in logged if "meaning" in event]
+        assert len(told) == lines
+        for event in told:
+            assert "CN=sas-agregateur-test-ACME OU=300000000000017" in event["presented"]
+
+    def test_a_refusal_that_is_cut_short_is_a_fault(
+        self, apps: Applications, logged: list[LogEvent]
+    ) -> None:
+        apps.call()
+        apps.sas.wire.send(b"HTTP/1.1 401 X\r\nContent-Length: 9\r\n\r\nx")
+        apps.sas.wire.close()
+        assert [event for event in logged if "meaning" in event] == []
+
+
+class TestTargets:
+    """S53: whatever a target names, what goes to SAS is a path."""
+
+    @given(st.binary(max_size=60))
+    def test_any(self, target: bytes) -> None:
+        form = _origin_form(target)
+        assert form is None or form.startswith(b"/") or form == b"*"
+
+    @given(path=st.from_regex(rb"/[!-~]*", fullmatch=True))
+    def test_a_path_is_left_as_it_is(self, path: bytes) -> None:
+        assert _origin_form(path) == path
+
+    @given(
+        server=st.from_regex(rb"[a-z@:.\[\]\\%]*", fullmatch=True),
+        rest=st.from_regex(rb"([/?][!-~]*)?", fullmatch=True),
+    )
+    def test_a_server_is_left_out(self, server: bytes, rest: bytes) -> None:
+        form = _origin_form(b"http://" + server + rest)
+        assert form == (rest if rest.startswith(b"/") else b"/" + rest)
