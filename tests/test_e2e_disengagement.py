@@ -70,20 +70,34 @@ def configured(
     )
 
 
-@pytest.fixture
-def refusing(
-    lab: Lab, backend: RawBackend, expired: PublisherProcess, tmp_path: Path
+@pytest.fixture(scope="module")
+def gateway(
+    lab: Lab,
+    backend: RawBackend,
+    publisher: PublisherProcess,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gateway]:
-    """A gateway that admits nobody of unknown status by itself, and holds expired lists."""
-    ini = configured(lab, tmp_path, backend, expired)
+    """A gateway that admits nobody of unknown status by itself."""
+    ini = configured(lab, tmp_path_factory.mktemp("refusing"), backend, publisher)
     with gateway_on(ini, lab) as gateway:
-        gateway.refresh()
         yield gateway
 
 
-def disengage(gateway: Gateway, *options: str) -> None:
+@pytest.fixture
+def refusing(gateway: Gateway, expired: PublisherProcess) -> Iterator[Gateway]:
+    """The same with expired lists and nothing disengaged, whatever went before."""
+    assert expired.board.read().lists[trees.ORG_TEST].mode is ListMode.EXPIRED
+    gateway.refresh()
+    yield gateway
+    gateway.order("engage")
+
+
+def disengage(gateway: Gateway, *options: str) -> int:
+    """Order it; returns the number of the first line that was logged after that."""
+    before = len(gateway.process.lines)
     done = gateway.order("disengage", "--for", "1h", "--reason", "IGC is down", *options)
     assert done.code == 0, done.said
+    return before
 
 
 class TestByHand:
@@ -108,13 +122,15 @@ class TestByHand:
     def test_s23_who_when_why_and_until_are_told_and_its_end_with_the_count(
         self, refusing: Gateway
     ) -> None:
-        disengage(refusing)
+        before = disengage(refusing)
         instant = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00"
         term = rf"since {instant} until {instant}"
-        refusing.process.wait_for(f"{BEGUN}{BY_HAND}.*, {term}, .*: IGC is down")
+        refusing.process.wait_for(f"{BEGUN}{BY_HAND}.*, {term}, .*: IGC is down", after=before)
         refusing.word()
         assert refusing.order("engage").code == 0
-        refusing.process.wait_for(rf"{OVER}\(engaged by root.*{term}.*; 1 admitted under it")
+        refusing.process.wait_for(
+            rf"{OVER}\(engaged by root.*{term}.*; 1 admitted under it", after=before
+        )
 
     def test_s23_it_ends_by_engage_also_for_live_connections(self, refusing: Gateway) -> None:
         disengage(refusing)
@@ -136,8 +152,8 @@ class TestByHand:
 
     @pytest.mark.parametrize("ends", ["kill", "end"])
     def test_s23_a_restart_keeps_it(self, refusing: Gateway, ends: str) -> None:
-        disengage(refusing)
-        told = refusing.process.wait_for(rf"{BEGUN}(.* until \S+ \S+),")[1]
+        before = disengage(refusing)
+        told = refusing.process.wait_for(rf"{BEGUN}(.* since \S+ \S+) until", after=before)[1]
         getattr(refusing, ends)()
         refusing.start()
         refusing.process.wait_for(re.escape(f"{BEGUN}{told}"))
@@ -199,29 +215,47 @@ class TestWithoutList:
         assert empty.word("revoked") == REVOKED
 
 
+def admitting(
+    lab: Lab, folder: Path, backend: RawBackend, publisher: PublisherProcess, term: str
+) -> Path:
+    return configured(lab, folder, backend, publisher, when_unknown="admit", admit_for=term)
+
+
 class TestByItself:
     """S22, S23: `when_unknown = admit`."""
 
-    def admitting(
-        self, lab: Lab, folder: Path, backend: RawBackend, publisher: PublisherProcess, term: str
-    ) -> Path:
-        return configured(lab, folder, backend, publisher, when_unknown="admit", admit_for=term)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def admitting_for_long(
+        cls,
+        lab: Lab,
+        backend: RawBackend,
+        publisher: PublisherProcess,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[Gateway]:
+        folder = tmp_path_factory.mktemp("admitting")
+        with gateway_on(admitting(lab, folder, backend, publisher, "1h"), lab) as gateway:
+            yield gateway
+
+    @pytest.fixture
+    def admitting_gateway(self, admitting_for_long: Gateway, expired: PublisherProcess) -> Gateway:
+        """It holds lists that have run out, and is disengaged by that."""
+        assert expired.board.read().lists[trees.ORG_TEST].mode is ListMode.EXPIRED
+        admitting_for_long.refresh()
+        return admitting_for_long
 
     def test_s22_it_admits_all_but_those_on_the_expired_list(
-        self, lab: Lab, backend: RawBackend, expired: PublisherProcess, tmp_path: Path
+        self, admitting_gateway: Gateway
     ) -> None:
-        ini = self.admitting(lab, tmp_path, backend, expired, "1h")
-        with gateway_on(ini, lab) as gateway:
-            gateway.refresh()
-            assert gateway.word() == ADMITTED
-            assert gateway.word("revoked") == REVOKED
+        assert admitting_gateway.word() == ADMITTED
+        assert admitting_gateway.word("revoked") == REVOKED
 
     def test_s23_it_begins_when_a_list_runs_out_and_ends_by_itself(
         self, lab: Lab, backend: RawBackend, publisher: PublisherProcess, tmp_path: Path
     ) -> None:
         """In the order of the log: admitted, begun, over, refused; and no restart begins anew."""
         board = publisher.board
-        ini = self.admitting(lab, tmp_path, backend, publisher, "3s")
+        ini = admitting(lab, tmp_path, backend, publisher, "3s")
         board.lists(ListMode.GOOD, trees.ORG_TEST, validity=4.0)
         with gateway_on(ini, lab) as gateway:
             gateway.refresh()
@@ -244,7 +278,7 @@ class TestByItself:
     def test_s23_a_restart_goes_on_from_the_same_instant(
         self, lab: Lab, backend: RawBackend, publisher: PublisherProcess, tmp_path: Path
     ) -> None:
-        ini = self.admitting(lab, tmp_path, backend, publisher, "1h")
+        ini = admitting(lab, tmp_path, backend, publisher, "1h")
         with gateway_on(ini, lab) as gateway:
             gateway.refresh()
             before = len(gateway.process.lines)
@@ -260,40 +294,31 @@ class TestByItself:
             assert gateway.process.wait_for(said)[1] == since
 
     def test_s23_a_current_list_ends_it(
-        self, lab: Lab, backend: RawBackend, expired: PublisherProcess, tmp_path: Path
+        self, admitting_gateway: Gateway, expired: PublisherProcess
     ) -> None:
-        ini = self.admitting(lab, tmp_path, backend, expired, "1h")
-        with gateway_on(ini, lab) as gateway:
-            gateway.refresh()
-            assert gateway.word() == ADMITTED
-            expired.board.lists(ListMode.GOOD, trees.ORG_TEST)
-            gateway.refresh()
-            gateway.process.wait_for(rf"{OVER}\(its status is known again\).*ACI-EL-ORG-TEST")
+        gateway, before = admitting_gateway, len(admitting_gateway.process.lines)
+        expired.board.lists(ListMode.GOOD, trees.ORG_TEST)
+        gateway.refresh()
+        over = rf"{OVER}\(its status is known again\).*ACI-EL-ORG-TEST"
+        gateway.process.wait_for(over, after=before)
 
     @pytest.mark.parametrize("mode", [ListMode.FORGED, ListMode.OLD, ListMode.HTML, ListMode.NONE])
     def test_s23_what_is_no_list_neither_ends_it_nor_lets_the_revoked_in(
-        self,
-        lab: Lab,
-        backend: RawBackend,
-        expired: PublisherProcess,
-        tmp_path: Path,
-        mode: ListMode,
+        self, admitting_gateway: Gateway, expired: PublisherProcess, mode: ListMode
     ) -> None:
-        ini = self.admitting(lab, tmp_path, backend, expired, "1h")
-        with gateway_on(ini, lab) as gateway:
-            gateway.refresh()
-            expired.board.lists(mode, trees.ORG_TEST)
-            before = len(gateway.process.lines)
-            assert gateway.order("crl", "refresh").code == 1
-            assert gateway.word("revoked") == REVOKED
-            assert gateway.word() == ADMITTED
-            assert OVER not in "".join(gateway.process.lines[before:])
+        gateway = admitting_gateway
+        expired.board.lists(mode, trees.ORG_TEST)
+        before = len(gateway.process.lines)
+        assert gateway.order("crl", "refresh").code == 1
+        assert gateway.word("revoked") == REVOKED
+        assert gateway.word() == ADMITTED
+        assert OVER not in "".join(gateway.process.lines[before:])
 
     def test_s23_where_no_list_was_ever_held_nobody_is_admitted(
         self, lab: Lab, backend: RawBackend, publisher: PublisherProcess, tmp_path: Path
     ) -> None:
         publisher.board.lists(ListMode.NONE, trees.ORG_TEST)
-        ini = self.admitting(lab, tmp_path, backend, publisher, "1h")
+        ini = admitting(lab, tmp_path, backend, publisher, "1h")
         with gateway_on(ini, lab) as gateway:
             gateway.process.wait_for("no usable list from ")
             assert gateway.word() == UNKNOWN
@@ -303,7 +328,7 @@ class TestByItself:
         self, lab: Lab, backend: RawBackend, expired: PublisherProcess, tmp_path: Path
     ) -> None:
         """A state file that cannot be read: nobody knows how much of the time is spent."""
-        ini = self.admitting(lab, tmp_path, backend, expired, "1h")
+        ini = admitting(lab, tmp_path, backend, expired, "1h")
         with gateway_on(ini, lab) as gateway:
             gateway.refresh()
             assert gateway.word() == ADMITTED
