@@ -99,19 +99,6 @@ def test_production_with_the_genuine_cas_is_ok(production: Path) -> None:
     assert "/ = http://127.0.0.1:8080" in result.output
 
 
-def test_ok_does_not_hide_what_cannot_start_yet(production: Path) -> None:
-    output = check(production).output
-    _, refuses, rest = output.partition("REFUSES TO START")
-    assert refuses
-    assert "[sasgate] admin" in rest
-
-
-def test_nothing_is_said_about_starting_where_it_can(gate: Path) -> None:
-    result = check(gate)
-    assert result.exit_code == 0, result.output
-    assert "REFUSES" not in result.output
-
-
 def test_genuine_cas_of_the_other_tree_are_refused(production: Path) -> None:
     ca = production.parent / "ca"
     shutil.copy(ca / "ACI-EL-ORG-TEST.cer", ca / "ACI-EL-ORG.cer")

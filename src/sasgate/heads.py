@@ -59,11 +59,12 @@ def interim_head(head: ResponseHead) -> bytes:
 
 def reply_head(reply: Reply, request: RequestHead | None, *, keep: bool) -> bytes:
     """The head of an answer of the gateway's own; `request` is None where it was malformed."""
-    return b"%b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n" % (
+    return b"%b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n" % (
         _STATUS_LINES[reply.status],
         reply.content_type,
         len(reply.body),
         b"Allow: %b\r\n" % reply.allow if reply.allow else b"",
+        reply.extra,
         _connection(request, keep=keep),
     )
 

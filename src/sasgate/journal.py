@@ -20,8 +20,9 @@ class Decision:
     """One judgement of a client.
 
     `outcome` is `admitted`, `unauthorized` (401), `forbidden` (403), `closed` (before the
-    handshake) or `cut` (revoked while connected); `verify` is the word that clients see, `detail` the exact reason. What the
-    certificate says is empty where there is none; `serial` and `sha256` are hexadecimal.
+    handshake) or `cut` (revoked while connected); `verify` is the word that clients see, `detail`
+    the exact reason. What the certificate says is empty where there is none; `serial` and `sha256`
+    are hexadecimal.
     """
 
     listener: str

@@ -8,14 +8,16 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from sasgate.admin.listener import AdminListener
+from sasgate.admin.pages import Pages
 from sasgate.generation import Generation
 from sasgate.listener import Door, InboundListener
 from sasgate.local_listener import LocalDoor, OutboundListener
-from sasgate.ports import Change, OpenPort, Wanted, open_ports
+from sasgate.ports import ADMIN, Change, OpenPort, Wanted, open_ports
 from sasgate.surroundings import Surroundings
 
 
-Listener = InboundListener | OutboundListener
+Listener = InboundListener | OutboundListener | AdminListener
 
 
 @frozen
@@ -28,19 +30,31 @@ class Prepared:
 
 
 class Listeners:
-    """Listeners by name; those that a reload has removed are kept until they are drained."""
+    """Listeners by name; those that a reload has removed are kept until they are drained.
+
+    `pages` are what `admin` answers.
+    """
 
     _log = Logger("sasgate")
 
-    def __init__(self, reactor: Any, surroundings: Surroundings) -> None:
+    def __init__(self, reactor: Any, surroundings: Surroundings, pages: Pages) -> None:
         self._reactor = reactor
+        self._pages = pages
         self._surroundings = surroundings
         self._listeners: dict[str, Listener] = {}
-        self._leaving: set[Listener] = set()
+        self._leaving: dict[Listener, str] = {}
         self.ports: tuple[OpenPort, ...] = ()
 
     def __iter__(self) -> Iterator[Listener]:
         return iter((*self._listeners.values(), *self._leaving))
+
+    @property
+    def named(self) -> Iterator[tuple[str, Listener, bool]]:
+        """Listeners with their names, and whether a reload has left them."""
+        for name, listener in self._listeners.items():
+            yield name, listener, True
+        for listener, name in self._leaving.items():
+            yield name, listener, False
 
     def prepare(self, generation: Generation) -> Prepared:
         """Open what a generation needs and isn't open yet; nothing else is changed.
@@ -58,18 +72,25 @@ class Listeners:
                 outbound, self._surroundings
             )
 
+        if generation.settings.admin is not None:
+            listeners[ADMIN] = self._listeners.get(ADMIN) or AdminListener(
+                self._pages, self._surroundings
+            )
+
         def door(wanted: Wanted) -> Factory:
             listener = listeners[wanted.listener]
-            if isinstance(listener, OutboundListener):
-                return LocalDoor(listener)
-            return Door(listener, proxied=wanted.listen.proxied)
+            if isinstance(listener, InboundListener):
+                return Door(listener, proxied=wanted.listen.proxied)
+            return LocalDoor(listener)
 
         ports = open_ports(self._reactor, generation.settings, self.ports, door)
         return Prepared(generation, listeners, ports)
 
     def swap(self, prepared: Prepared) -> None:
         """Make a change: rules, doors and ports; who came by a door that is gone is served out."""
-        removed = [each for name, each in self._listeners.items() if name not in prepared.listeners]
+        removed = {
+            each: name for name, each in self._listeners.items() if name not in prepared.listeners
+        }
         self._listeners = prepared.listeners
         for name, listener in prepared.listeners.items():
             self._follow(name, listener, prepared.generation)
@@ -79,23 +100,23 @@ class Listeners:
         for port in prepared.ports.closed:
             port.close().addErrback(lambda failure: self._log.failure("not closed", failure))
             self._log.info("{listen} is closed", listen=port.wanted.listen)
-        for listener in removed:
-            self._see_off(listener)
+        for listener, name in removed.items():
+            self._see_off(listener, name)
 
     def _follow(self, name: str, listener: Listener, generation: Generation) -> None:
         if isinstance(listener, OutboundListener):
             listener.follow(generation.outbounds[name])
-        else:
+        elif isinstance(listener, InboundListener):
             listener.follow(generation.listeners[name])
 
-    def _see_off(self, listener: Listener) -> None:
-        self._leaving.add(listener)
+    def _see_off(self, listener: Listener, name: str) -> None:
+        self._leaving[listener] = name
         cutting = self._reactor.callLater(
             self._surroundings.limits.drain, listener.abort, "its listener is gone"
         )
 
         def gone(_: object) -> None:
-            self._leaving.discard(listener)
+            self._leaving.pop(listener, None)
             if cutting.active():
                 cutting.cancel()
 

@@ -1,6 +1,7 @@
 """An outbound listener: plain HTTP for applications of this host."""
 
 from ipaddress import ip_address
+from typing import Protocol
 
 from attrs import evolve
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -86,15 +87,22 @@ class OutboundListener:
             self._drained.callback(None)
 
 
+class LocalListener(Protocol):
+    """Who stands behind a local port."""
+
+    def enter(self, peer: Address) -> ClientConnection | None:
+        """A connection for somebody on this host, or None where it is to be closed."""
+
+
 class LocalDoor(Factory):
-    """What a port of an outbound listener is opened with."""
+    """What a port of a listener for this host is opened with."""
 
     noisy = False  # or each port would be announced by the name of this class
 
-    def __init__(self, listener: OutboundListener) -> None:
+    def __init__(self, listener: LocalListener) -> None:
         self._listener = listener
 
-    def lead_to(self, listener: OutboundListener, listen: Listen) -> None:
+    def lead_to(self, listener: LocalListener, listen: Listen) -> None:
         """Lead newcomers to a listener, which may be another after a reload."""
         del listen
         self._listener = listener

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -26,24 +26,39 @@ class Entrance(Protocol):
         """Lead to another listener, or to the same under another `listen`."""
 
 
+# The listener behind [sasgate] admin; all others are named by their sections.
+ADMIN = "admin"
+# Who may look at a socket of its own is in the group of the service, unless it says otherwise.
+_ADMIN_MODE = 0o660
+
+
 @frozen
 class Wanted:
     """A port that a configuration names: its listener, and what it is opened with.
 
-    `owner` and `mode` are for the sockets of outbound listeners.
+    `owner` and `mode` are for the sockets of outbound listeners and of `admin`.
     """
 
     listener: str
     listen: Listen
-    outbound: bool
-    mode: int = 0o666
+    mode: int | None = None
     owner: str | None = None
+
+    @property
+    def side(self) -> str:
+        """Whose callers come here: those of an inbound or outbound listener, or of `admin`."""
+        return self.listener.partition(":")[0]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The section and the key that name it."""
+        return ("sasgate", ADMIN) if self.listener == ADMIN else (self.listener, "listen")
 
     @property
     def endpoint(self) -> str:
         """The endpoint for Twisted."""
         text = with_backlog(self.listen.endpoint)
-        return with_mode(text, self.mode) if self.outbound else text
+        return text if self.mode is None else with_mode(text, self.mode)
 
 
 @frozen
@@ -93,17 +108,19 @@ class Change:
 
 def wanted_ports(settings: Settings) -> tuple[Wanted, ...]:
     """Every port that a configuration names."""
-    inbound = [
-        Wanted(each.name, listen, outbound=False)
-        for each in settings.inbounds
-        for listen in each.listen
-    ]
+    inbound = [Wanted(each.name, listen) for each in settings.inbounds for listen in each.listen]
     outbound = [
-        Wanted(each.name, listen, True, each.socket_mode, each.socket_owner)
+        Wanted(each.name, listen, each.socket_mode, each.socket_owner)
         for each in settings.outbounds
         for listen in each.listen
     ]
-    return (*inbound, *outbound)
+    return (*inbound, *outbound, *_admin(settings))
+
+
+def _admin(settings: Settings) -> Iterator[Wanted]:
+    if settings.admin is not None:
+        own_mode = ":mode=" in settings.admin
+        yield Wanted(ADMIN, Listen(settings.admin, False), None if own_mode else _ADMIN_MODE)
 
 
 def open_ports(
@@ -148,8 +165,7 @@ def _same(wanted: Wanted, ports: Iterable[OpenPort]) -> OpenPort | None:
     fitting = [
         each
         for each in ports
-        if each.wanted.outbound == wanted.outbound
-        and each.wanted.listen.endpoint == wanted.listen.endpoint
+        if each.wanted.side == wanted.side and each.wanted.listen.endpoint == wanted.listen.endpoint
     ]
     own = [each for each in fitting if each.listener == wanted.listener]
     return next(iter(own or fitting), None)
@@ -164,7 +180,7 @@ def _open(reactor: Any, settings: Settings, wanted: Wanted, door: Factory) -> Op
     )
     if not ports:
         reason, remedy = _why_not_listening(failures[0])
-        raise ConfigError(settings.fault(wanted.listener, "listen", wanted.listen, reason, remedy))
+        raise ConfigError(settings.fault(*wanted.key, wanted.listen, reason, remedy))
     return ports[0]
 
 
@@ -175,7 +191,7 @@ def _listen(reactor: Any, endpoint: str, door: Factory) -> Deferred[IListeningPo
 def _give_away(settings: Settings, port: OpenPort) -> None:
     """Let a socket belong to whom the configuration says, and be open to whom it says."""
     address, wanted = port.port.getHost(), port.wanted
-    if not wanted.outbound or not isinstance(address, UNIXAddress):
+    if wanted.mode is None or not isinstance(address, UNIXAddress):
         return
     path = os.fsdecode(address.name or b"")
     try:

@@ -13,6 +13,10 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import ILogObserver, Logger
 
 from sasgate import __version__
+from sasgate.admin.gather import Live, Reloads
+from sasgate.admin.lag import LoopLag
+from sasgate.admin.pages import Pages
+from sasgate.admin.recorder import Recorder
 from sasgate.control import Answer, Control, Request
 from sasgate.deadlines import Deadlines
 from sasgate.ending import end_with_failure
@@ -60,8 +64,8 @@ class Gateway(Service):
             checks=self._oversight.checks,
         )
         self.generation: Generation = build(settings, trust, self._upstreams)
-        self.generations = 1
-        self.listeners = Listeners(reactor, self._surroundings)
+        self._reloads = Reloads()
+        self._watch(reactor)
         self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
         handlers = {**self._oversight.handlers, "reload": self._obey_reload}
         folder = settings.state / "control"
@@ -72,6 +76,26 @@ class Gateway(Service):
         self._serving = False
         self._reloading = DeferredLock()
         self._previous_hangup: Any = signal.SIG_DFL
+
+    def _watch(self, reactor: Any) -> None:
+        """Count what happens, and let it be looked at."""
+        recorder = Recorder(reactor.seconds, _wall_clock)
+        self._surroundings.journal.watch(recorder)
+        self._lag = LoopLag(reactor, recorder.lag)
+        live = Live(
+            wall=_wall_clock,
+            started=_wall_clock(),
+            current=lambda: (self.generation, self._trust),
+            listeners=lambda: self.listeners,
+            surroundings=self._surroundings,
+            oversight=self._oversight,
+            upstreams=self._upstreams,
+            recorder=recorder,
+            lag=self._lag,
+            reloads=self._reloads,
+        )
+        pages = Pages(live.look, reactor.seconds)
+        self.listeners = Listeners(reactor, self._surroundings, pages)
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application, which takes its log observer from its components."""
@@ -121,6 +145,7 @@ class Gateway(Service):
         self._serving = True
         self._tell_rules()
         self._deadlines.start()
+        self._lag.start()
         self._stapler.follow(self._trust.staples)
         self._tell_ports(self.listeners.ports)
         self.listeners.release()
@@ -162,7 +187,7 @@ class Gateway(Service):
         return self.reload().addCallback(self._reload_answer)
 
     def _reload_answer(self, faults: tuple[str, ...]) -> Answer:
-        data = {"generation": self.generations, "errors": list(faults)}
+        data = {"generation": self._reloads.generation, "errors": list(faults)}
         if not faults:
             return Answer(ok=True, text=f"{self._file} is in force.", data=data)
         kept = "What was in force before still is."
@@ -183,6 +208,7 @@ class Gateway(Service):
             return ("the gateway starts or stops",)
         self._notifier.reloading()
         faults = await self._reloaded()
+        self._reloads.ended(_wall_clock(), faults)
         for fault in faults:
             self._log.error("reload refused: {fault}", fault=fault)
         status = f"serves {self._file}"
@@ -209,7 +235,6 @@ class Gateway(Service):
 
     def _swap(self, settings: Settings, trust: Trust, prepared: Prepared) -> None:
         self._settings, self._trust, self.generation = settings, trust, prepared.generation
-        self.generations += 1
         self._surroundings.limits = settings.limits
         self._surroundings.journal.follow(settings.log)
         self._upstreams.follow(settings.limits)
@@ -237,6 +262,7 @@ class Gateway(Service):
         self._stapler.stop()
         self._upstreams.keep_only(())
         self._deadlines.stop()
+        self._lag.stop()
         self._notifier.stop()
         self._surroundings.journal.close()
         self._state.release()

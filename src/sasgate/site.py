@@ -20,7 +20,8 @@ class Reply:
     """An answer of the gateway's own; `close` ends the connection after it.
 
     `allow` names the methods that a 405 has to name (RFC 9110, 15.5.6). `reason` is for the
-    journal alone: the body tells no more than a client has to know (S46).
+    journal alone: the body tells no more than a client has to know (S46). `extra` are whole header
+    lines, each with its CRLF.
     """
 
     status: int
@@ -29,6 +30,7 @@ class Reply:
     close: bool = False
     reason: str = ""
     allow: bytes = b""
+    extra: bytes = b""
 
 
 @frozen

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from sasgate.availability import not_yet_available
 from sasgate.config import load
 from sasgate.errors import ConfigError
 from sasgate.generation import Trust, load_trust
@@ -18,14 +17,7 @@ def load_all(path: str | Path, now: datetime) -> tuple[Settings, Trust]:
         ConfigError: with every fault of the file and of the others.
     """
     settings = load(path)
-    missing = not_yet_available(settings)
-    try:
-        trust = load_trust(settings, now)
-    except ConfigError as error:
-        raise ConfigError(*missing, *error.faults) from None
-    if missing:
-        raise ConfigError(*missing)
-    return settings, trust
+    return settings, load_trust(settings, now)
 
 
 def only_at_restart(old: Settings, new: Settings) -> None:

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import attrs
 
-from sasgate.availability import not_yet_available
 from sasgate.commands.material import Material
 from sasgate.commands.own_certificate import Findings, examine_client, examine_server
 from sasgate.identity import printable_name, printable_value
@@ -30,7 +29,6 @@ def rules(settings: Settings, material: Material, now: datetime) -> Iterator[str
         yield from ("", *_outbound(outbound, settings, material, now))
     yield from ("", *_policy(settings))
     yield from _unused(settings)
-    yield from _unavailable(settings)
 
 
 def _inbound(
@@ -122,14 +120,6 @@ def _unused(settings: Settings) -> Iterator[str]:
     for section in sorted(sections):
         if section.partition(":")[2] not in settings.environments:
             yield f"warning: [{section}] has no effect, no listener uses it"
-
-
-def _unavailable(settings: Settings) -> Iterator[str]:
-    missing = not_yet_available(settings)
-    if missing:
-        yield ""
-        yield "The file is right, but this version of sasgate REFUSES TO START with it:"
-        yield from (f"  {fault}" for fault in missing)
 
 
 def _joined(values: Iterable[object]) -> str:
