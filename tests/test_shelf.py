@@ -130,7 +130,9 @@ class TestKept:
         assert stat.S_IMODE(shelf.folder.stat().st_mode) == 0o750
         assert {stat.S_IMODE(path.stat().st_mode) for path in shelf.folder.iterdir()} == {0o640}
 
-    def test_a_folder_that_others_could_write_is_closed_to_them(self, tmp_path: Path) -> None:
+    def test_an_empty_folder_that_others_could_write_is_closed_to_them(
+        self, tmp_path: Path
+    ) -> None:
         folder = tmp_path / "crl"
         folder.mkdir()
         folder.chmod(0o777)
@@ -382,3 +384,43 @@ class TestOffset:
 
 def test_a_fingerprint_is_of_the_certificate(org: Authority) -> None:
     assert fingerprint(org.certificate) == sha256(org)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_s19_a_shelf_that_others_could_have_exchanged_is_not_used(
+    tmp_path: Path, mode: int
+) -> None:
+    """What they put there instead may be a list of yesterday's, rightly signed."""
+    state = tmp_path / "state"
+    state.mkdir()
+    Shelf(state / "crl").prepare()
+    state.chmod(mode)
+    with pytest.raises(PermissionError, match="can be written by others"):
+        Shelf(state / "crl").prepare()
+
+
+def test_s19_nor_one_that_others_could_have_put_lists_into(tmp_path: Path) -> None:
+    folder = tmp_path / "crl"
+    folder.mkdir()
+    (folder / "X.crl").touch()
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError, match="can be written by others"):
+        Shelf(folder).prepare()
+
+
+def test_s19_nor_one_of_another_user(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "crl"
+    folder.mkdir(parents=True)
+    nobody = frozenset({os.geteuid() + 1})
+    with pytest.raises(PermissionError, match="belongs to uid"):
+        Shelf(folder, nobody).prepare()
+
+
+def test_s19_nor_a_link_to_elsewhere(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".kept").touch()
+    (tmp_path / "crl").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="crl"):
+        Shelf(tmp_path / "crl").prepare()
+    assert (elsewhere / ".kept").exists()

@@ -5,6 +5,7 @@ crash in between leaves a newer list beside an older record; nothing here is bel
 list was verified anew. All of this blocks: the store calls it in a thread.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,13 @@ from sasgate.revocation.answer import facts_of, plain_facts
 from sasgate.revocation.crl import Held, VerifiedList
 from sasgate.revocation.download import Validators
 from sasgate.revocation.scope import Scope
-from sasgate.trusted_files import Untrusted, opened_folder, own_users, read_trusted
+from sasgate.trusted_files import (
+    Untrusted,
+    check_folder,
+    opened_folder,
+    own_users,
+    read_trusted,
+)
 
 
 _VERSION = 1
@@ -121,13 +128,29 @@ class Shelf:
         self._owners = own_users() if owners is None else owners
 
     def prepare(self) -> None:
-        """Make the folder, for the service alone to write, and clear what a crash left."""
+        """Make the folder, for the service alone to write, and clear what a crash left.
+
+        Where somebody else could have put another in its place, an older list that is still valid
+        might lie there, without the record that tells it from the last one (S19): PermissionError.
+        """
         self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        if stat.S_IMODE(self.folder.stat().st_mode) & ~_FOLDER_MODE:
-            self.folder.chmod(_FOLDER_MODE)
+        try:
+            self._close_to_others()
+        except Untrusted as error:
+            raise PermissionError(errno.EACCES, str(error), str(self.folder)) from error
         for path in self.folder.iterdir():
             if path.name.startswith(".") and path.is_file():
                 path.unlink(missing_ok=True)
+
+    def _close_to_others(self) -> None:
+        with opened_folder(self.folder.parent) as parent:
+            check_folder(parent, self._owners)
+        with opened_folder(self.folder, follow=False) as folder:
+            if any(self.folder.iterdir()):
+                check_folder(folder, self._owners)
+            if stat.S_IMODE(os.fstat(folder).st_mode) & ~_FOLDER_MODE:
+                os.fchmod(folder, _FOLDER_MODE)
+            check_folder(folder, self._owners)
 
     def read(self) -> tuple[list[Kept], list[str]]:
         """What is kept, and what was wrong with the rest, a text a file."""
