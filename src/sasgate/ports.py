@@ -3,18 +3,21 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from attrs import evolve, frozen
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from sasgate.adopted import Unfit, adopt
 from sasgate.errors import ConfigError
 from sasgate.settings import Listen, Settings
 
@@ -147,13 +150,16 @@ def open_ports(
             left.remove(port)
             kept.append(evolve(port, wanted=wanted))
     opened: list[OpenPort] = []
+    before_giving = [_Given.of(port) for port in kept]
     try:
         for wanted in missing:
-            opened.append(_open(reactor, settings, wanted, door(wanted)))
+            opened.append(_open(reactor, settings, wanted, door(wanted), left))
             opened[-1].hold()
         for port in (*kept, *opened):
             _give_away(settings, port)
     except ConfigError:
+        for given in filter(None, before_giving):
+            given.restore()
         for port in opened:
             port.close()
         raise
@@ -171,7 +177,9 @@ def _same(wanted: Wanted, ports: Iterable[OpenPort]) -> OpenPort | None:
     return next(iter(own or fitting), None)
 
 
-def _open(reactor: Any, settings: Settings, wanted: Wanted, door: Factory) -> OpenPort:
+def _open(
+    reactor: Any, settings: Settings, wanted: Wanted, door: Factory, leaving: Iterable[OpenPort]
+) -> OpenPort:
     ports: list[OpenPort] = []
     failures: list[Failure] = []
     # Fires at once: every kind of endpoint that a configuration may name opens its port now.
@@ -180,22 +188,63 @@ def _open(reactor: Any, settings: Settings, wanted: Wanted, door: Factory) -> Op
     )
     if not ports:
         reason, remedy = _why_not_listening(failures[0])
+        for each in leaving:
+            if _shares_place(each, wanted):
+                remedy = f"{each.wanted.listen} has it until then: systemctl restart sasgate"
         raise ConfigError(settings.fault(*wanted.key, wanted.listen, reason, remedy))
     return ports[0]
 
 
 def _listen(reactor: Any, endpoint: str, door: Factory) -> Deferred[IListeningPort]:
-    return cast("Deferred[IListeningPort]", serverFromString(reactor, endpoint).listen(door))
+    parsed = serverFromString(reactor, endpoint)
+    if isinstance(parsed, AdoptedStreamServerEndpoint):
+        return maybeDeferred(adopt, reactor, parsed, door)
+    return cast("Deferred[IListeningPort]", parsed.listen(door))
+
+
+def _shares_place(port: OpenPort, wanted: Wanted) -> bool:
+    """Whether a port that a reload gives up is, while it is open, in the way of a new one."""
+    address, parts = port.port.getHost(), wanted.endpoint.split(":")
+    if isinstance(address, UNIXAddress):
+        return os.fsdecode(address.name or b"") in parts
+    return parts[0] == "tcp" and str(address.port) in parts
+
+
+@frozen
+class _Given:
+    """Whose a socket was, and to whom it was open, before a change that may fail."""
+
+    path: Path
+    found: os.stat_result
+
+    @classmethod
+    def of(cls, port: OpenPort) -> "_Given | None":
+        path = _given_path(port)
+        try:
+            return None if path is None else cls(path, path.stat())
+        except OSError:
+            return None
+
+    def restore(self) -> None:
+        with suppress(OSError):
+            self.path.chmod(stat.S_IMODE(self.found.st_mode))
+            os.chown(self.path, self.found.st_uid, self.found.st_gid)
+
+
+def _given_path(port: OpenPort) -> Path | None:
+    """The file of a socket that the configuration gives away; one of systemd's is not ours."""
+    address, wanted = port.port.getHost(), port.wanted
+    ours = wanted.mode is not None and wanted.listen.endpoint.startswith("unix:")
+    return Path(os.fsdecode(address.name or b"")) if ours else None
 
 
 def _give_away(settings: Settings, port: OpenPort) -> None:
     """Let a socket belong to whom the configuration says, and be open to whom it says."""
-    address, wanted = port.port.getHost(), port.wanted
-    if wanted.mode is None or not isinstance(address, UNIXAddress):
+    path, wanted = _given_path(port), port.wanted
+    if path is None or wanted.mode is None:
         return
-    path = os.fsdecode(address.name or b"")
     try:
-        Path(path).chmod(wanted.mode)
+        path.chmod(wanted.mode)
         if wanted.owner is not None:
             user, _, group = wanted.owner.partition(":")
             shutil.chown(path, user, group or None)
@@ -222,6 +271,8 @@ def _why_not_listening(failure: Failure) -> tuple[str, str]:
     """The reason and the way out, for whoever reads it at night."""
     if failure.check(KeyError, IndexError):
         return "systemd passed no such socket", "start it by its sasgate.socket, or listen on tcp:"
+    if isinstance(failure.value, Unfit):
+        return str(failure.value), failure.value.remedy
     cause = getattr(failure.value, "socketError", failure.value)
     number = getattr(cause, "errno", None)
     text = os.strerror(number) if number else failure.getErrorMessage()

@@ -1,5 +1,6 @@
 """One converter for each kind of value; each raises `Rejected` and touches nothing outside."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -25,6 +26,7 @@ _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{64}|(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2
 # RFC 5280, 4.1.2.2: at most 20 octets.
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,40}")
 _MODE = re.compile(r"0?[0-7]{3}")
+_CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?")
 
 
@@ -102,8 +104,24 @@ def one_of(choices: Mapping[str, Choice]) -> Callable[[str], Choice]:
 
 
 def path_from(folder: Path) -> Callable[[str], Path]:
-    """A converter to an absolute path; a relative one starts at `folder`."""
-    return lambda text: folder / text
+    """A converter to an absolute path; a relative one starts at `folder`.
+
+    One below `$CREDENTIALS_DIRECTORY` starts where systemd's LoadCredential= puts its copies.
+    """
+
+    def convert(text: str) -> Path:
+        first, *rest = Path(text).parts or ("",)
+        if first != _CREDENTIALS:
+            return folder / text
+        credentials = os.environ.get(_CREDENTIALS.removeprefix("$"), "")
+        if not credentials:
+            raise Rejected(
+                f"{_CREDENTIALS} is not set: systemd sets it, for a unit with LoadCredential=",
+                "name the file itself, or start it by that unit",
+            )
+        return Path(credentials, *rest)
+
+    return convert
 
 
 def http_url(text: str) -> str:
