@@ -10,6 +10,10 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 
+# Seconds to end after the drain time.
+_TO_END = 10
+
+
 class Notifier:
     """Tells systemd how the daemon fares; `environment` is that of the process.
 
@@ -38,9 +42,14 @@ class Notifier:
         # CLOCK_MONOTONIC in microseconds, by which systemd tells this reload from another.
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self) -> None:
-        """The gateway stops, and may take the drain time for it."""
-        self._send("STOPPING=1\nSTATUS=draining")
+    def starting(self, status: str) -> None:
+        """What is done before callers are taken."""
+        self._send(f"STATUS={_line(status)}")
+
+    def stopping(self, patience: float) -> None:
+        """The gateway stops, and may take so many seconds for it, whatever the unit allows."""
+        most = int((patience + _TO_END) * 1_000_000)
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={most}\nSTATUS=draining")
 
     def stop(self) -> None:
         """Let the watchdog be: the process ends."""

@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, Logger
 from sasgate import __version__
 from sasgate.admin.gather import Live, Reloads
 from sasgate.admin.lag import LoopLag
+from sasgate.admin.metrics import Metrics
 from sasgate.admin.pages import Pages
 from sasgate.admin.recorder import Recorder
 from sasgate.control import Answer, Control, Request
@@ -25,6 +26,7 @@ from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listeners import Listeners, Prepared
 from sasgate.log_format import observer
+from sasgate.no_cores import forbid_cores
 from sasgate.notify import Notifier
 from sasgate.outbound import presented
 from sasgate.oversight import Oversight
@@ -35,6 +37,9 @@ from sasgate.startup import load_all, only_at_restart
 from sasgate.state_folder import StateFolder
 from sasgate.surroundings import Surroundings
 from sasgate.upstreams import Upstreams
+
+
+_STOPS = "the gateway stops"
 
 
 class Gateway(Service):
@@ -75,6 +80,7 @@ class Gateway(Service):
         self._beginning: Deferred[None] | None = None
         self._serving = False
         self._reloading = DeferredLock()
+        self._hung_up_early = False
         self._previous_hangup: Any = signal.SIG_DFL
 
     def _watch(self, reactor: Any) -> None:
@@ -94,7 +100,7 @@ class Gateway(Service):
             lag=self._lag,
             reloads=self._reloads,
         )
-        pages = Pages(live.look, reactor.seconds)
+        pages = Pages(live.look, Metrics(recorder), reactor.seconds)
         self.listeners = Listeners(reactor, self._surroundings, pages)
 
     def setServiceParent(self, parent: Any) -> None:
@@ -119,14 +125,20 @@ class Gateway(Service):
             print(f"sasgate: {fault}", file=sys.__stderr__, flush=True)
 
     def startService(self) -> None:
-        """Begin to serve, as soon as the lists that are on disk are in force."""
+        """Begin to serve, as soon as the lists that are on disk are in force.
+
+        A SIGHUP that comes before, while Python and twistd still load, ends the process; one that
+        comes after counts.
+        """
         super().startService()
+        forbid_cores(self._log)
         _allow_descriptors(2 * self._settings.limits.connections, self._log)
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         self._beginning = Deferred.fromCoroutine(self._begin())
 
     async def _begin(self) -> None:
         try:
+            self._notifier.starting(f"verifies the lists that {self._file} relies on")
             self._state.take(self._settings)
             await self._oversight.open()
         except CancelledError:
@@ -152,6 +164,8 @@ class Gateway(Service):
         self._control.start()
         self._notifier.ready(f"serves {self._file}")
         self._log.info("sasgate {version} serves {file}", version=__version__, file=self._file)
+        if self._hung_up_early:
+            self.reload()
 
     def _tell_ports(self, ports: Iterable[OpenPort]) -> None:
         for each in ports:
@@ -180,7 +194,14 @@ class Gateway(Service):
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self._reactor.callFromThread(self.reload)
+        self._reactor.callFromThread(self._reload_soon)
+
+    def _reload_soon(self) -> None:
+        """Reload; one reload that has not begun does for any number of signals."""
+        if self.running and not self._serving:
+            self._hung_up_early = True
+        elif not self._reloading.waiting:
+            self.reload()
 
     def _obey_reload(self, request: Request) -> Deferred[Answer]:
         del request
@@ -208,6 +229,9 @@ class Gateway(Service):
             return ("the gateway starts or stops",)
         self._notifier.reloading()
         faults = await self._reloaded()
+        if not self.running:
+            self._log.warn("a reload is given up: the gateway stops")
+            return faults or (_STOPS,)
         self._reloads.ended(_wall_clock(), faults)
         for fault in faults:
             self._log.error("reload refused: {fault}", fault=fault)
@@ -222,15 +246,21 @@ class Gateway(Service):
             settings, trust = load_all(self._settings.path, _wall_clock())
             only_at_restart(self._settings, settings)
             await self._oversight.examine(settings, trust.anchors)
+            if not self.running:
+                return (_STOPS,)
             prepared = self.listeners.prepare(build(settings, trust, self._upstreams))
         except CancelledError:
-            return ("the gateway stops",)
+            return (_STOPS,)
         except ConfigError as error:
             return tuple(map(str, error.faults))
         except Exception:
             self._log.failure("a reload failed by an error of the gateway itself")
             return ("an error of the gateway itself, see its log",)
-        self._swap(settings, trust, prepared)
+        try:
+            self._swap(settings, trust, prepared)
+        except Exception:
+            self._log.failure("a reload is in force in part only: an error of the gateway itself")
+            return ("an error of the gateway itself left it in force in part: restart",)
         return ()
 
     def _swap(self, settings: Settings, trust: Trust, prepared: Prepared) -> None:
@@ -251,7 +281,7 @@ class Gateway(Service):
     async def _stop(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
-        self._notifier.stopping()
+        self._notifier.stopping(self._settings.limits.drain)
         self._control.stop()
         await self.listeners.close()
         cutting = self._reactor.callLater(self._settings.limits.drain, self._cut)
