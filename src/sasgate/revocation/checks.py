@@ -185,10 +185,9 @@ class Checks:
             return
         for chain in self._nobodies:
             known = Known.gather(self._mode, chain, self.lists, None, now)
-            status = known.ruling().status
-            if status is Status.GOOD:
+            if known.ruling().status is Status.GOOD:
                 self._outages.known(chain.leaf.issuer)
-            elif status is Status.UNKNOWN:
+            elif known.is_outage():
                 self._outages.unknown(chain.leaf.issuer, known.unknown_since(now))
 
     def answer_revoked(self, leaf: Identity, answer: Answer) -> None:

@@ -78,8 +78,10 @@ class Known:
         """Whether a status that is unknown is so for want of news, and not by what was said.
 
         A responder that answers that it does not know one certificate is there for all others.
+        Nor does the clock of débrayage start where no list was ever held to rest on.
         """
-        return not (self.cured() and isinstance(self.ocsp, Answer))
+        answered = self.cured() and isinstance(self.ocsp, Answer)
+        return not answered and self.ruling(Disengagement.ON_LAST_LIST).disengaged
 
     @property
     def _lists_from(self) -> int:
