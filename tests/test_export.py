@@ -341,13 +341,13 @@ class TestHashDir:
     ) -> None:
         write_hash_dir(tmp_path, [listing(org, 1), listing(root, 1)])
         seen: list[str] = []
-        replace = Path.replace
+        replace = os.replace
 
-        def noting(path: Path, target: Path) -> Path:
-            seen.append(target.name)
-            return replace(path, target)
+        def noting(new: str, name: str, **folders: int | None) -> None:
+            seen.append(Path(name).name)
+            replace(new, name, **folders)
 
-        with patch("pathlib.Path.replace", noting):
+        with patch("os.replace", noting):
             write_hash_dir(tmp_path, [listing(org, 2), listing(root, 2)])
         assert (len(seen), seen[-1]) == (3, MANIFEST)
 

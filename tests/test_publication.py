@@ -435,10 +435,10 @@ class TestFile:
     ) -> None:
         before = desk.board.path.read_bytes()
 
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr("os.replace", full)
         with pytest.raises(OSError, match="No space"):
             desk.board.revoke("revoked")
         assert desk.board.path.read_bytes() == before

@@ -329,18 +329,18 @@ class TestCrash:
     @contextmanager
     def killed_at(self, monkeypatch: pytest.MonkeyPatch, rename: int) -> Iterator[None]:
         """From that rename on nothing is done any more, no clearing up either."""
-        renames: list[Path] = []
-        replace = Path.replace
+        renames: list[str] = []
+        replace = os.replace
 
-        def killing(path: Path, target: Path) -> Path:
-            renames.append(path)
+        def killing(new: str, name: str, **folders: int | None) -> None:
+            renames.append(new)
             if len(renames) == rename:
-                patch.setattr(Path, "unlink", lambda *_, **__: None)
+                patch.setattr("os.unlink", lambda *_, **__: None)
                 raise _Killed
-            return replace(path, target)
+            replace(new, name, **folders)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", killing)
+            patch.setattr("os.replace", killing)
             with suppress(_Killed):
                 yield
         assert len(renames) == rename

@@ -18,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sasgate.atomic import write_atomically
 from sasgate.control_asking import NotAnswered, ask
 from sasgate.control_messages import (
     ANSWER,
@@ -40,7 +41,6 @@ from sasgate.trusted_files import (
     opened_folder,
     own_users,
     read_trusted,
-    write_atomically,
 )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sasgate.atomic import write_atomically
 from sasgate.control_messages import (
     ANSWER,
     FOLDER,
@@ -26,7 +27,6 @@ from sasgate.trusted_files import (
     check_folder,
     opened_folder,
     read_trusted,
-    write_atomically,
 )
 
 

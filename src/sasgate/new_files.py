@@ -9,6 +9,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from sasgate.atomic import sync_folder
+
 
 # Others may read certificates, as far as the umask lets them.
 _PUBLIC = 0o644
@@ -48,7 +50,7 @@ def write_new(*files: NewFile) -> None:
                 _fill(descriptor, file)
         for folder in {file.path.parent for file in files}:
             with _named(folder):
-                _sync(folder)
+                sync_folder(folder)
 
 
 @contextmanager
@@ -84,14 +86,6 @@ def _remove(path: Path, ours: os.stat_result) -> None:
     there = path.lstat()
     if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
         path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -93,27 +93,3 @@ def _check_access(status: os.stat_result, owners: frozenset[int]) -> None:
         raise Untrusted(f"belongs to uid {status.st_uid}, neither root nor the service")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Untrusted(f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o})")
-
-
-def write_atomically(folder: int, name: str, content: bytes, mode: int) -> None:
-    """Put `content` in place of the file `name`, whole or not at all, and on the disk.
-
-    Raises:
-        OSError: it could not; whatever was there still is.
-    """
-    new = f".{name}.new"
-    with suppress(FileNotFoundError):
-        os.unlink(new, dir_fd=folder)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(new, flags, 0o600, dir_fd=folder), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(new, dir_fd=folder)
-        raise
-    os.fsync(folder)

@@ -3,7 +3,6 @@
 They come by plain HTTP, as ANS publishes them; what vouches for them is the pinned SHA-256.
 """
 
-import os
 import tempfile
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -16,6 +15,7 @@ import click
 from cryptography.hazmat.primitives import hashes, serialization
 
 from sasgate import __version__
+from sasgate.atomic import replacing
 from sasgate.commands.deadline import within
 from sasgate.environments import PRESETS, PublishedCA
 from sasgate.trust import UnusableFile, read_certificates
@@ -104,17 +104,8 @@ def keep(path: Path, der: bytes, sha256: str) -> str:
     """Write a CA in one step, readable by all; returns what was done."""
     if path.is_file() and path.read_bytes() == der:
         return f"{path} is there already, SHA-256 {sha256}"
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(der)
-            os.fchmod(descriptor, 0o644)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    with replacing(path, 0o644) as file:
+        file.write(der)
     return f"{path} written, SHA-256 {sha256}"
 
 

@@ -1,8 +1,6 @@
 """The switches of a lab in their file, where every process looks them up (`publication.json`)."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -11,6 +9,7 @@ from typing import Any, Unpack
 
 from attrs import Attribute, asdict, evolve, frozen
 
+from sasgate.atomic import replacing
 from sasgate.lab import trees
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.pki import Lab
@@ -135,15 +134,8 @@ class Switchboard:
 
     def _write(self, switches: Switches) -> None:
         text = json.dumps(asdict(switches, value_serializer=_plain), indent=2) + "\n"
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(descriptor, 0o644)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
+        with replacing(self.path, 0o644) as file:
+            file.write(text.encode())
 
     def _place(self, name: str) -> tuple[str, int]:
         """The CA on whose list a certificate would be, and its serial."""

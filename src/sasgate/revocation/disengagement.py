@@ -12,6 +12,7 @@ from pathlib import Path
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from sasgate.atomic import write_atomically
 from sasgate.log_format import escaped
 from sasgate.revocation.disengagement_log import BY_HAND, Chronicle, InForce, shown, shown_time
 from sasgate.revocation.disengagement_state import ByHand, Corrupt, Span, State, decode, encode
@@ -22,7 +23,6 @@ from sasgate.trusted_files import (
     opened_folder,
     own_users,
     read_trusted,
-    write_atomically,
 )
 
 
