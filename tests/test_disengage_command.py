@@ -231,9 +231,19 @@ class TestNotAnswered:
         assert list((tmp_path / "elsewhere").iterdir()) == []
 
     def test_a_faulty_configuration_names_its_faults(self, tmp_path: Path) -> None:
-        file = write(tmp_path, "[sasgate]\nenviroment = recette\n")
+        file = write(tmp_path, "[sasgate]\nstate = one\nstate = other\n")
         result = CliRunner().invoke(main, ["engage", "--config", str(file)])
-        assert (result.exit_code, "enviroment" in result.stderr) == (1, True)
+        assert (result.exit_code, "state" in result.stderr) == (1, True)
+        assert str(file) in result.stderr
+
+    def test_faults_that_say_nothing_of_the_state_keep_nobody_from_the_daemon(
+        self, tmp_path: Path
+    ) -> None:
+        """A gateway can be told to disengage while its next configuration is being written."""
+        file = write(tmp_path, "[sasgate]\nstate = there\nenviroment = recette\n")
+        result = CliRunner().invoke(main, ["engage", "--config", str(file)])
+        assert (result.exit_code, "enviroment" in result.stderr) == (1, False)
+        assert f"{tmp_path / 'there' / 'control'} is absent" in result.stderr
 
     def test_the_default_configuration(self) -> None:
         for command in ("disengage", "engage"):
