@@ -2,11 +2,8 @@
 
 import os
 from collections.abc import Awaitable
-from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO
 
-import pytest
 from twisted.internet.defer import Deferred
 
 from sasgate.revocation import download
@@ -25,23 +22,21 @@ from web_talk import Server, Talk, TalkCase, Talker
 LIST = b"0\x82\x01\x00" + bytes(range(256))
 NOTHING_HELD = Validators()
 
+_IN_MEMORY = download.in_memory
+
 Got = Downloaded | NotModified
 
 
 class DownloadCase(TalkCase):
-    @pytest.fixture(autouse=True)
-    def _surrounded(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
-
     def setUp(self) -> None:
         super().setUp()
         self.files: list[IO[bytes]] = []
-        self.patch(download, "TemporaryFile", self._new_file)
+        self.patch(download, "in_memory", self._new_file)
         self.downloader = self.make()
         self.addCleanup(self._close)
 
-    def _new_file(self, dir: Path) -> IO[bytes]:  # noqa: A002 - named by tempfile
-        self.files.append(TemporaryFile(dir=dir))  # noqa: SIM115
+    def _new_file(self) -> IO[bytes]:
+        self.files.append(_IN_MEMORY())
         return self.files[-1]
 
     def _close(self) -> None:
@@ -49,7 +44,7 @@ class DownloadCase(TalkCase):
             file.close()
 
     def make(self, limits: Limits | None = None, proxy: str | None = None) -> Downloader:
-        return Downloader(self.time, limits or Limits(), proxy, self.folder)
+        return Downloader(self.time, limits or Limits(), proxy)
 
     def get(self, server: Server, validators: Validators = NOTHING_HELD) -> Deferred[Got]:
         return self.downloader.get(f"http://crl.lab.invalid:{server.port}/a.crl", validators)
@@ -76,7 +71,6 @@ class DownloadCase(TalkCase):
     def nothing_left(self) -> None:
         assert self.time.getDelayedCalls() == []
         assert all(file.closed for file in self.files)
-        assert list(self.folder.iterdir()) == []
 
     async def refused(
         self, talk: Talk, kind: DownloadProblem, validators: Validators = NOTHING_HELD

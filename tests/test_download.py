@@ -44,11 +44,10 @@ class ListTests(DownloadCase):
         await self.downloader.get(url, Validators())
         assert server.requests[0].startswith(b"GET /CRL/AC%20TEST.crl?a=%2Fb HTTP/1.1\r\n")
 
-    async def test_the_body_is_all_there_and_the_file_has_no_name(self) -> None:
+    async def test_the_body_is_all_there(self) -> None:
         for body in (LIST, b"x" * 300_000):
             for answer in (http(body), chunked(body)):
                 assert await self.content(self.get(self.serve(saying(answer)))) == body
-        assert list(self.folder.iterdir()) == []
 
     async def test_a_body_may_end_with_the_connection(self) -> None:
         server = self.serve(saying(b"HTTP/1.0 200 OK\r\n\r\n" + LIST, close=True))
@@ -138,7 +137,7 @@ class ProxyTests(DownloadCase):
 
     async def test_it_is_dead(self) -> None:
         # Between two addresses of a name, Twisted waits: so a refusal takes real time.
-        downloader = Downloader(reactor, Limits(), closed_port(), self.folder)
+        downloader = Downloader(reactor, Limits(), closed_port())
         getting = downloader.get("http://crl.lab.invalid/", Validators())
         with pytest.raises(DownloadFailed) as caught:
             await getting
@@ -198,25 +197,20 @@ class TLSTests(DownloadCase):
         assert target.talkers == []
 
 
-class DiskTests(DownloadCase):
-    async def test_no_folder(self) -> None:
-        self.folder /= "absent"
-        self.downloader = self.make()
-        server = self.serve(saying(http(LIST)))
-        with pytest.raises(DownloadFailed) as caught:
-            await self.get(server)
-        assert caught.value.kind is DownloadProblem.NOT_WRITTEN
-        assert str(self.folder) in caught.value.detail
-        await server.all_lost()
+class RoomTests(DownloadCase):
+    def test_no_disk_is_needed(self) -> None:
+        """Or a full one would let a revoked client in."""
+        with download.in_memory() as file:
+            place = Path(f"/proc/self/fd/{file.fileno()}").readlink()
+            assert str(place).startswith("/memfd:")
 
     async def test_no_room(self) -> None:
-        def full(dir: Path) -> object:  # noqa: A002 - named by tempfile
-            del dir
+        def full() -> object:
             self.files.append(Path("/dev/full").open("w+b", buffering=4096))  # noqa: SIM115
             return self.files[-1]
 
         for size in (100, 1_000_000):
-            self.patch(download, "TemporaryFile", full)
+            self.patch(download, "in_memory", full)
             error = await self.refused(saying(http(b"x" * size)), DownloadProblem.NOT_WRITTEN)
             assert "No space left on device" in error.detail
 

@@ -164,7 +164,7 @@ class ConnectionTests(DownloadCase):
 
     async def test_refused(self) -> None:
         # Between two addresses of a name, Twisted waits: so a refusal takes real time.
-        downloader = Downloader(reactor, Limits(), None, self.folder)
+        downloader = Downloader(reactor, Limits(), None)
         with pytest.raises(DownloadFailed) as caught:
             await downloader.get(f"http://{closed_port()}/", Validators())
         assert caught.value.kind is DownloadProblem.UNREACHABLE

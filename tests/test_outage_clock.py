@@ -37,10 +37,10 @@ class OutageClockTests(ChecksCase):
         self.reply()
         assert self.since() is None
 
-    def test_one_that_calls_no_more_holds_it_up_for_a_day(self) -> None:
+    def test_one_that_calls_no_more_holds_it_up_for_a_week(self) -> None:
         self.known_and_unknown()
         self.clock.advance(120)
-        self.jump = timedelta(days=1)
+        self.jump = timedelta(days=7)
         self.publish()
         self.check(OCSP)
         self.reply()

@@ -84,7 +84,7 @@ class Oversight:
     def _make_clients(self, settings: Settings) -> None:
         limits, proxy = settings.limits, settings.revocation.proxy
         self._client = OCSPClient(self._reactor, limits, proxy)
-        self._downloader = Downloader(self._reactor, limits, proxy, self._folder)
+        self._downloader = Downloader(self._reactor, limits, proxy)
 
     @property
     def _folder(self) -> Path:

@@ -53,7 +53,7 @@ class Outages(Protocol):
 _NO_OUTAGE = frozenset({Problem.GIVEN_UP, Problem.CLOSED})
 _ASKED_OF_EACH = frozenset({RevocationMode.OCSP, RevocationMode.CRL_AND_OCSP})
 # A certificate that calls no more must not keep an outage up for ever.
-_REMEMBERED = timedelta(days=1)
+_REMEMBERED = timedelta(days=7)
 _NOT_CHECKED = Checked(Ruling(Status.GOOD, "revocation is not checked"))
 
 

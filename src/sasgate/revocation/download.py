@@ -4,13 +4,12 @@ Whatever the other side does, the time, the memory, the disk and the redirects a
 What came is not judged here: a list is good when its signature is.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path
 from socket import inet_aton
-from tempfile import TemporaryFile
 from typing import IO, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -73,7 +72,7 @@ class DownloadProblem(Enum):
     NOT_AN_ANSWER = "not an answer in HTTP"
     REDIRECTED = "redirected too often"
     BAD_URL = "not where a list may be fetched from"
-    NOT_WRITTEN = "could not be written to disk"
+    NOT_WRITTEN = "there is no memory to hold it"
 
 
 class DownloadFailed(CallFailed):
@@ -86,13 +85,12 @@ class Downloader:
     """Downloads lists; `proxy` is `host:port` of an HTTP proxy for http:// URLs.
 
     Of the limits, `connect`, `crl_time` (for the whole, redirects included) and `crl_size` are
-    used. `folder` is where there is room for a list.
+    used.
     """
 
-    def __init__(self, reactor: Any, limits: Limits, proxy: str | None, folder: Path) -> None:
+    def __init__(self, reactor: Any, limits: Limits, proxy: str | None) -> None:
         self._limits = limits
         self._caller = Caller(reactor, limits.connect, proxy)
-        self._folder = folder
 
     def get(self, url: str, validators: Validators) -> Deferred[Downloaded | NotModified]:
         """What is at a URL, unless it is what the validators are of; may be cancelled.
@@ -129,16 +127,16 @@ class Downloader:
         return await self._caller.call(url, talk)
 
     async def _body(self, call: Call, response: IResponse) -> Downloaded:
-        with _writing(self._folder):
-            file = TemporaryFile(dir=self._folder)  # noqa: SIM115
+        with _writing():
+            file = in_memory()
 
         def write(data: bytes) -> None:
-            with _writing(self._folder):
+            with _writing():
                 file.write(data)
 
         try:
             await call.body(response, self._limits.crl_size, write)
-            with _writing(self._folder):
+            with _writing():
                 # What reads it does so by its descriptor.
                 file.flush()
                 return Downloaded(file, file.tell(), _validators(response))
@@ -226,13 +224,18 @@ def _address(host: str | None) -> IPv4Address | IPv6Address | None:
         return None
 
 
+def in_memory() -> IO[bytes]:
+    """A file without a place on any disk: a full one must not let a revoked client in."""
+    descriptor = os.memfd_create("sasgate-download", os.MFD_CLOEXEC)
+    return os.fdopen(descriptor, "w+b")
+
+
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        detail = f"{folder}: {error.strerror or error}"
-        raise DownloadFailed(DownloadProblem.NOT_WRITTEN, detail) from error
+        raise DownloadFailed(DownloadProblem.NOT_WRITTEN, error.strerror or str(error)) from error
 
 
 def _failed(failure: Failure) -> Downloaded | NotModified:
