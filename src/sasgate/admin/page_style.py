@@ -13,7 +13,7 @@ table{border-collapse:collapse;width:100%}
 th{text-align:left;font-weight:600;color:#59636e}
 th,td{padding:.2rem .8rem .2rem 0;border-bottom:1px solid #eff2f5;vertical-align:top}
 td.number{text-align:right;font-variant-numeric:tabular-nums}
-td.long{overflow-wrap:anywhere}
+td{white-space:nowrap}td.long{overflow-wrap:anywhere;white-space:normal}
 .findings{list-style:none;margin:0;padding:0}
 .findings li{padding:.25rem .6rem;margin:.2rem 0;border-left:5px solid;overflow-wrap:anywhere}
 li.critical{border-color:#cf222e;background:#ffebe9}
@@ -26,7 +26,7 @@ tr.critical{background:#ffebe9}tr.warning{background:#fff8c5}
 .clock{font-size:2rem;font-weight:700;margin:0}
 .bar{width:9rem;height:.6rem;vertical-align:middle}
 .whole{fill:#d1d9e0}rect.ok{fill:#1a7f37}rect.warning{fill:#bf8700}rect.critical{fill:#cf222e}
-.hour{width:100%;max-width:60rem;height:auto;display:block}
+.hour{width:100%;height:auto;display:block}
 .requests{fill:#0969da}.refusals{fill:#cf222e}.closed{fill:#818b98}.line{stroke:#818b98}
 .legend span{margin-right:1.2rem}
 .key::before{content:"";display:inline-block;width:.8rem;height:.8rem;margin-right:.4rem}

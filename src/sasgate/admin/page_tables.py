@@ -31,8 +31,8 @@ def _mark(text: str, level: str) -> Markup:
     return element("td", text, class_=f"mark {level}")
 
 
-def _long(text: str) -> Markup:
-    return element("td", text, class_="long")
+def _long(content: str) -> Markup:
+    return element("td", content, class_="long")
 
 
 def listeners(status: Status, labels: Labels) -> Markup:
@@ -100,11 +100,11 @@ def _list(each: RevocationList, late: set[str], labels: Labels) -> Markup:
     fault = element("td", error, class_="long critical" if error else None)
     if each.number is None or each.next_update is None:
         none = _mark(labels["no_list"], "critical")
-        return _row(element("td", name), none, "", "", "", next_look, fault, level="critical")
+        return _row(_long(name), none, "", "", "", next_look, fault, level="critical")
     level = "critical" if each.expired else "warning" if ", ".join(each.cas) in late else "ok"
     word = f"{labels['expired']} " if each.expired else ""
     return _row(
-        element("td", name),
+        _long(name),
         _long(str(each.number)),
         length(each.age or 0, labels.language),
         _mark(f"{word}{instant(each.next_update)}", level),

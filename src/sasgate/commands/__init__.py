@@ -1,6 +1,7 @@
 """The `sasgate` command; each subcommand is imported when it runs, so that `--help` is quick.
 
-Exit codes: 0 all is well, 1 something is wrong and was named, 2 the command was misused.
+Exit codes: 0 all is well, 1 something is wrong and was named, 2 the command was misused; those of
+`status` are Nagios's.
 """
 
 import sys
@@ -68,6 +69,10 @@ SUBCOMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "show": (
             "sasgate.commands.show:show",
             "Say what is in a certificate, CSR, list or PEM, and what is wrong with it for SAS.",
+        ),
+        "status": (
+            "sasgate.commands.status:status",
+            "Say how the running gateway fares; exits as Nagios expects.",
         ),
     }
 )

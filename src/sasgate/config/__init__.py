@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from sasgate.config import ini
 from sasgate.config.coherence import Placed, check_coherence
+from sasgate.config.endpoints import Endpoint
 from sasgate.config.environment import PREFIX as ENVIRONMENT
 from sasgate.config.environment import environment_name, read_environments
 from sasgate.config.listeners import admin_endpoint, read_inbound, read_outbound
@@ -49,14 +50,30 @@ def load_state(path: str | PathLike[str]) -> Path:
     Raises:
         ConfigError: the file cannot be read, or its `state`.
     """
-    file = Path(path).absolute()
-    sections = [each for each in ini.read(file).sections if each.name == "sasgate"]
-    report = Report(file, ())
-    reader = SectionReader(sections[0] if sections else ini.Section("sasgate", None), report)
+    reader, report = _head(Path(path).absolute())
     own = path_from(reader.folder)
     state: Path = reader.one("state", own, own("state"))
     report.conclude()
     return state
+
+
+def load_admin(path: str | PathLike[str]) -> Endpoint | None:
+    """Where the daemon of a file shows its status; faults of the rest of the file don't matter.
+
+    Raises:
+        ConfigError: the file cannot be read, or its `admin`.
+    """
+    reader, report = _head(Path(path).absolute())
+    admin = admin_endpoint(reader)
+    report.conclude()
+    return admin
+
+
+def _head(file: Path) -> tuple[SectionReader, Report]:
+    """[sasgate] alone."""
+    sections = [each for each in ini.read(file).sections if each.name == "sasgate"]
+    report = Report(file, ())
+    return SectionReader(sections[0] if sections else ini.Section("sasgate", None), report), report
 
 
 def _settings(sections: dict[str, ini.Section], report: Report) -> Settings:
