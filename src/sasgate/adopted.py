@@ -32,6 +32,9 @@ def adopt(reactor: Any, endpoint: AdoptedStreamServerEndpoint, door: Factory) ->
     """
     _check_names()
     descriptor, family = endpoint.fileno, endpoint.addressFamily
+    if family == socket.AF_UNIX:
+        # Twisted would open its file to everybody (SocketMode=), and remove it at the end.
+        raise Unfit("a UNIX socket cannot be systemd's", "write unix: and its path")
     with socket.socket(fileno=os.dup(descriptor)) as passed:
         listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         if passed.type != socket.SOCK_STREAM or not listens:

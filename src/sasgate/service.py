@@ -26,7 +26,6 @@ from sasgate.generation import Generation, Trust, build
 from sasgate.journal import Journal
 from sasgate.listeners import Listeners, Prepared
 from sasgate.log_format import observer
-from sasgate.no_cores import forbid_cores
 from sasgate.notify import Notifier
 from sasgate.outbound import presented
 from sasgate.oversight import Oversight
@@ -131,7 +130,6 @@ class Gateway(Service):
         comes after counts.
         """
         super().startService()
-        forbid_cores(self._log)
         _allow_descriptors(2 * self._settings.limits.connections, self._log)
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         self._beginning = Deferred.fromCoroutine(self._begin())

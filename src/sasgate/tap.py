@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 from twisted.python import usage
 
 from sasgate.errors import ConfigError
+from sasgate.no_cores import forbid_cores
 from sasgate.service import Gateway
 from sasgate.settings import LogFormat
 from sasgate.startup import load_all
@@ -58,6 +60,7 @@ def makeService(options: Options) -> IService:
 
     # What cryptography finds odd in a stranger's certificate is judged, not worth a line of log.
     warnings.simplefilter("ignore", UserWarning)
+    forbid_cores(Logger("sasgate"))
     # Timers must not follow the clock on the wall (S60); Twisted's follow `seconds`.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     return Gateway(options["settings"], options["trust"], reactor)
