@@ -10,11 +10,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from sasgate.control import PERIOD, Control
+from sasgate.identity import fingerprint
 from sasgate.lab.pki import Lab
 from sasgate.revocation.disengagement import Disengagements
 from sasgate.revocation.orders import Orders
 from sasgate.revocation.plan import Plan
-from sasgate.revocation.shelf import fingerprint
 from sasgate.revocation.source import SourceState
 
 

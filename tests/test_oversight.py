@@ -4,10 +4,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sasgate.identity import fingerprint
 from sasgate.lab import trees
 from sasgate.lab.pki import Lab
 from sasgate.oversight import chains_of
-from sasgate.revocation.chain import Chain, fingerprint
+from sasgate.revocation.chain import Chain
 from sasgate.trust import CA, Anchors
 
 
@@ -15,7 +16,7 @@ def ca(lab: Lab, name: str) -> CA:
     """A CA of the lab, as the configuration loads it."""
     certificate = lab.authorities[name].certificate
     der = certificate.public_bytes(Encoding.DER)
-    return CA(Path(name), certificate, der, fingerprint(der))
+    return CA(Path(name), certificate, der, fingerprint(certificate))
 
 
 def test_s23_a_root_that_did_not_sign_an_issuer_says_nothing_on_it(lab: Lab) -> None:

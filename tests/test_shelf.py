@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crl_judging import NOW, ORG, PERS, sha256, signed, verify
+from crl_judging import NOW, ORG, PERS, signed, verify
 from sasgate import atomic
 from sasgate.lab.authority import Authority
 from sasgate.lab.lists import partial, revoked
@@ -26,7 +26,7 @@ from sasgate.lab.profile import authority_template
 from sasgate.revocation.crl import Held
 from sasgate.revocation.download import Validators
 from sasgate.revocation.scope import Scope
-from sasgate.revocation.shelf import Key, Record, Shelf, fingerprint, key_of, spki_of
+from sasgate.revocation.shelf import Key, Record, Shelf, key_of, spki_of
 
 
 @pytest.fixture
@@ -380,10 +380,6 @@ class TestOffset:
         (shelf.folder / "offset").write_text(text)
         with pytest.raises(ValueError, match=r".+"):
             shelf.offset()
-
-
-def test_a_fingerprint_is_of_the_certificate(org: Authority) -> None:
-    assert fingerprint(org.certificate) == sha256(org)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o775])

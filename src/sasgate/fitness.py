@@ -9,11 +9,10 @@ from datetime import datetime
 
 from attrs import field, frozen
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from sasgate.editor_certificate import NEAR_THE_END, name_doubts
 from sasgate.environments import Preset, PublishedCA
-from sasgate.identity import Identity
+from sasgate.identity import Identity, fingerprint
 from sasgate.trust import signed_by
 
 
@@ -119,7 +118,7 @@ def as_client(leaf: x509.Certificate, cas: PublishedCAs, now: datetime) -> Verdi
 
 def as_ca(ca: x509.Certificate, cas: PublishedCAs, now: datetime) -> Verdict:
     """Whether a CA is one of ANS's: byte by byte, whatever its name; `now` is aware."""
-    sha256 = ca.fingerprint(hashes.SHA256()).hex()
+    sha256 = fingerprint(ca)
     dates = tuple(date_faults(ca.not_valid_before_utc, ca.not_valid_after_utc, now))
     for published in cas.all:
         if published.sha256 == sha256:

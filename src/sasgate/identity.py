@@ -74,7 +74,7 @@ class Identity:
                 not_after=certificate.not_valid_after_utc,
                 client_auth=ExtendedKeyUsageOID.CLIENT_AUTH in usages,
                 server_auth=ExtendedKeyUsageOID.SERVER_AUTH in usages,
-                sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+                sha256=fingerprint(certificate),
                 der=certificate.public_bytes(serialization.Encoding.DER),
             )
         except Exception as error:
@@ -106,6 +106,11 @@ class Identity:
     def auth_cli(self) -> bool:
         """IGC Santé's AUTH_CLI profile: clientAuth without serverAuth (facts page; S4)."""
         return self.client_auth and not self.server_auth
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """The SHA-256 of a certificate's DER, lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def parse_pair(text: str) -> NamePair:

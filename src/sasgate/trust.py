@@ -15,11 +15,12 @@ from pathlib import Path
 from attrs import field, frozen
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from sasgate.errors import ConfigError, Fault
+from sasgate.identity import fingerprint
 from sasgate.settings import CAFile, Settings
 
 
@@ -273,7 +274,7 @@ def load_ca(file: CAFile) -> Iterable[CA]:
     if file.sha256 is not None and len(certificates) != 1:
         raise UnusableFile(file.path, f"holds {len(certificates)} certificates instead of one")
     for certificate in certificates:
-        sha256 = certificate.fingerprint(hashes.SHA256()).hex()
+        sha256 = fingerprint(certificate)
         if file.sha256 is not None and sha256 != file.sha256:
             raise UnusableFile(
                 file.path, f"is not ANS's certificate: SHA-256 {sha256} instead of {file.sha256}"

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from cryptography import x509
 
 from sasgate.commands.kept_lists import KeptList, KeptLists
+from sasgate.identity import fingerprint
 from sasgate.log_format import escaped
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.scope import WHOLE
-from sasgate.revocation.shelf import fingerprint
 from sasgate.revocation.source import scope_text
 from sasgate.settings import RevocationMode
 

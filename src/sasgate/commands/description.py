@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sasgate.contents import FoundKey, Unreadable, Value
-from sasgate.identity import printable_name, printable_value
+from sasgate.identity import fingerprint, printable_name, printable_value
 
 
 Line = tuple[str, str]
@@ -72,7 +72,7 @@ def _certificate(certificate: x509.Certificate, now: datetime) -> Iterator[Line]
     yield "subject", _said(lambda: printable_name(certificate.subject))
     yield "issuer", _said(lambda: printable_name(certificate.issuer))
     yield "serial", _said(lambda: f"{certificate.serial_number:X}")
-    yield "SHA-256", _said(lambda: certificate.fingerprint(hashes.SHA256()).hex())
+    yield "SHA-256", _said(lambda: fingerprint(certificate))
     yield (
         "valid",
         _said(

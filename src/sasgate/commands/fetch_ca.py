@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
 from sasgate import __version__
 from sasgate.atomic import replacing
 from sasgate.commands.deadline import within
 from sasgate.environments import PRESETS, PublishedCA
+from sasgate.identity import fingerprint
 from sasgate.trust import UnusableFile, read_certificates
 
 
@@ -140,7 +141,7 @@ def _pinned(ca: PublishedCA, path: Path, origin: str | None = None) -> bytes:
         raise NotFetched(f"{origin}: {error.reason}") from None
     if len(certificates) != 1:
         raise NotFetched(f"{origin}: holds {len(certificates)} certificates instead of one")
-    sha256 = certificates[0].fingerprint(hashes.SHA256()).hex()
+    sha256 = fingerprint(certificates[0])
     if sha256 != ca.sha256:
         raise NotFetched(
             f"{origin}: is not ANS's {ca.name}: SHA-256 {sha256} instead of {ca.sha256}"

@@ -12,11 +12,12 @@ from attrs import field, frozen
 from cryptography import x509
 
 from sasgate.errors import ConfigError, Fault
+from sasgate.identity import fingerprint
 from sasgate.revocation.crl import VerifiedList, verify_into
 from sasgate.revocation.export import Exportable, newest
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.refusal import ListRefused, Refusal
-from sasgate.revocation.shelf import Kept, Record, Shelf, fingerprint, open_regular
+from sasgate.revocation.shelf import Kept, Record, Shelf, open_regular
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import Anchors, load_anchors
 from sasgate.trusted_files import own_users

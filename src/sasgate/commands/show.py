@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from sasgate.commands.description import cut, details, title
 from sasgate.commands.examination import Examination, Item, examine
@@ -16,6 +15,7 @@ from sasgate.commands.fetch_ca import NotFetched, from_folder
 from sasgate.contents import Contents, UnreadableFile, contents, read_file
 from sasgate.environments import PRESETS
 from sasgate.fitness import PublishedCAs, Verdict
+from sasgate.identity import fingerprint
 
 
 _FILE = click.Path(readable=False, path_type=Path)
@@ -72,9 +72,7 @@ def held(
 ) -> dict[str, x509.Certificate]:
     """ANS's CAs that are in the files themselves or in the folders; each is the pinned one."""
     given = {
-        certificate.fingerprint(hashes.SHA256()).hex(): certificate
-        for each in files
-        for certificate in each.certificates
+        fingerprint(certificate): certificate for each in files for certificate in each.certificates
     }
     found: dict[str, x509.Certificate] = {}
     for ca in cas.all:

@@ -36,7 +36,7 @@ class Chain:
     @classmethod
     def of_nobody(cls, issuer: bytes, root: bytes) -> "Chain":
         """A chain whose leaf no list can hold: what is known of all certificates of a CA."""
-        leaf = Subject(fingerprint(issuer), _NOBODY, ca=False)
+        leaf = Subject(_sha256(issuer), _NOBODY, ca=False)
         return cls(leaf, (_ca(issuer, root),), "", _certificate(issuer))
 
 
@@ -52,7 +52,7 @@ def _read(chain: tuple[bytes, ...]) -> Chain:
         raise ValueError("a chain without an issuer")
     leaf = x509.load_der_x509_certificate(chain[0])
     return Chain(
-        _subject(leaf, fingerprint(chain[1]), ca=False),
+        _subject(leaf, _sha256(chain[1]), ca=False),
         tuple(_ca(certificate, issuer) for certificate, issuer in pairwise(chain[1:])),
         hashlib.sha256(chain[0]).hexdigest(),
         _certificate(chain[1]),
@@ -61,8 +61,7 @@ def _read(chain: tuple[bytes, ...]) -> Chain:
 
 # CAs are few and the same in every chain; what a stranger sends is never looked at here.
 @lru_cache(maxsize=32)
-def fingerprint(der: bytes) -> str:
-    """The SHA-256 of a certificate, lower-case hexadecimal."""
+def _sha256(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
@@ -73,7 +72,7 @@ def _certificate(der: bytes) -> x509.Certificate:
 
 @lru_cache(maxsize=32)
 def _ca(der: bytes, issuer: bytes) -> Subject:
-    return _subject(_certificate(der), fingerprint(issuer), ca=True)
+    return _subject(_certificate(der), _sha256(issuer), ca=True)
 
 
 def _subject(certificate: x509.Certificate, issuer: str, *, ca: bool) -> Subject:

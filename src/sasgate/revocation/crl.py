@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PSS, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sasgate.identity import printable_name
+from sasgate.identity import fingerprint, printable_name
 from sasgate.revocation.refusal import ListRefused, Refusal
 from sasgate.revocation.scope import Scope, scope_of
 from sasgate.revocation.serials import HIGHEST, LOWEST, Serials, sorted_pieces
@@ -273,7 +273,7 @@ def _facts(
     if crl.next_update_utc is None:
         raise ListRefused(Refusal.NO_NEXT_UPDATE)
     return VerifiedList(
-        issuers=tuple(ca.fingerprint(hashes.SHA256()).hex() for ca in signers),
+        issuers=tuple(map(fingerprint, signers)),
         issuer_name=printable_name(crl.issuer),
         number=_number(extensions),
         this_update=crl.last_update_utc,

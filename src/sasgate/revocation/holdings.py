@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from attrs import define, evolve, field
 from cryptography import x509
 
+from sasgate.identity import fingerprint
 from sasgate.revocation.crl import Held, LoadedList, Succession, VerifiedList, supersedes
 from sasgate.revocation.download import Validators
 from sasgate.revocation.export import Exportable
 from sasgate.revocation.lists import Lists
 from sasgate.revocation.schedule import publication_interval
-from sasgate.revocation.shelf import Key, Record, Shelf, fingerprint
+from sasgate.revocation.shelf import Key, Record, Shelf
 
 
 class NotNewer(Exception):

@@ -19,6 +19,7 @@ from attrs import asdict, frozen
 from twisted.internet.defer import Deferred
 
 from sasgate.control import Answer, Handler, Request
+from sasgate.identity import fingerprint
 from sasgate.revocation.disengagement import ByHand, Disengagements, NotKept
 from sasgate.revocation.order_words import (
     Unacceptable,
@@ -28,7 +29,6 @@ from sasgate.revocation.order_words import (
     checked_text,
 )
 from sasgate.revocation.plan import Plan
-from sasgate.revocation.shelf import fingerprint
 from sasgate.revocation.source import SourceState
 
 

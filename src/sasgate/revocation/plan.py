@@ -6,8 +6,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 from cryptography import x509
 
-from sasgate.identity import printable_name
-from sasgate.revocation.shelf import fingerprint
+from sasgate.identity import fingerprint, printable_name
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import CA, Anchors
 

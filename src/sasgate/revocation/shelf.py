@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sasgate.atomic import replacing
+from sasgate.identity import fingerprint
 from sasgate.revocation.answer import facts_of, plain_facts
 from sasgate.revocation.crl import Held, VerifiedList
 from sasgate.revocation.download import Validators
@@ -77,11 +78,6 @@ def spki_of(certificate: x509.Certificate) -> str:
     """The SHA-256 of a certificate's public key, as DER."""
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(key).hexdigest()
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """The SHA-256 of a certificate's DER."""
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 @frozen
