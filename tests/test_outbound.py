@@ -262,17 +262,21 @@ class TestTargets:
 
     @given(st.binary(max_size=60))
     def test_any(self, target: bytes) -> None:
-        form = _origin_form(target)
+        form = _origin_form(b"OPTIONS", target)
         assert form is None or form.startswith(b"/") or form == b"*"
+
+    def test_the_asterisk_is_for_options_alone(self) -> None:
+        assert _origin_form(b"OPTIONS", b"*") == b"*"
+        assert _origin_form(b"GET", b"*") is None
 
     @given(path=st.from_regex(rb"/[!-~]*", fullmatch=True))
     def test_a_path_is_left_as_it_is(self, path: bytes) -> None:
-        assert _origin_form(path) == path
+        assert _origin_form(b"GET", path) == path
 
     @given(
         server=st.from_regex(rb"[a-z@:.\[\]\\%]*", fullmatch=True),
         rest=st.from_regex(rb"([/?][!-~]*)?", fullmatch=True),
     )
     def test_a_server_is_left_out(self, server: bytes, rest: bytes) -> None:
-        form = _origin_form(b"http://" + server + rest)
+        form = _origin_form(b"GET", b"http://" + server + rest)
         assert form == (rest if rest.startswith(b"/") else b"/" + rest)

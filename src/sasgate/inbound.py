@@ -23,11 +23,11 @@ from sasgate.headers import Kind
 from sasgate.health import Health
 from sasgate.http1 import RequestHead, is_host
 from sasgate.identity import Identity, printable_value
-from sasgate.journal import Access, Decision
+from sasgate.journal import Decision
 from sasgate.judgement import Judgement, Seat
 from sasgate.pool import Balancer
 from sasgate.settings import Address
-from sasgate.site import Exchanged, Forward, Plan, Reply
+from sasgate.site import PASSED_ON, UNREADABLE, Exchanged, Forward, Plan, Reply
 from sasgate.surroundings import Surroundings
 from sasgate.tls import HandshakeRecord, presented
 
@@ -101,7 +101,7 @@ class InboundSite:
         if not self._admitted:
             return refusal(verdict, is_check=path == rules.check_path)
         if head.method in {b"CONNECT", b"TRACE"}:
-            return evolve(self.failure(405, "a method that is not for a gateway"), allow=_PASSED_ON)
+            return evolve(self.failure(405, "a method that is not for a gateway"), allow=PASSED_ON)
         if target is None:
             return self.failure(400, "the request's target and its Host do not agree")
         if path == rules.check_path:
@@ -141,7 +141,7 @@ class InboundSite:
         """Word a fault: its kind for the client, its reason for the journal."""
         del sent
         body = _json({"status": _FAULTS.get(status) or f"KO:{HTTPStatus(status).phrase}"})
-        return Reply(status, body, close=status in _UNREADABLE, reason=reason)
+        return Reply(status, body, close=status in UNREADABLE, reason=reason)
 
     def finished(self, exchange: Exchanged) -> None:
         """Write the access event of an admitted client.
@@ -149,25 +149,9 @@ class InboundSite:
         A refused one has its decision, of which identical ones are told together: a scanner must
         not be worth a line a request.
         """
-        answered = exchange.answered or exchange.ended
         note = self._journal.access if self._admitted else self._journal.refused
-        note(
-            Access(
-                listener=self._rules().name,
-                environment=self._judgement.verdict.environment,
-                peer=str(self._peer),
-                request_id=exchange.request_id,
-                method=exchange.method.decode("ascii"),
-                target=exchange.target,
-                status=exchange.status,
-                received=exchange.received,
-                sent=exchange.sent,
-                seconds=exchange.ended - exchange.started,
-                answer_seconds=answered - exchange.started,
-                backend=exchange.backend,
-                error=exchange.error,
-            )
-        )
+        environment = self._judgement.verdict.environment
+        note(exchange.access(self._rules().name, environment, self._peer))
 
     def closed(self, reason: Failure, *, handshaken: bool) -> None:
         """Give the client's place free; a handshake that failed is a decision too."""
@@ -243,7 +227,6 @@ def _request_lines(host: bytes | None, request_id: str) -> bytes:
     return line if host is None else line + b"%b: %b\r\n" % (headers.FORWARDED_HOST, host)
 
 
-_PASSED_ON = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _DROPPED = frozenset({Kind.GATEWAY})
 
@@ -253,7 +236,6 @@ _FAULTS = {
     503: "KO: backend unreachable",
     504: "KO: backend too late",
 }
-_UNREADABLE = frozenset({400, 408, 417, 431})
 
 
 def _json(value: dict[str, str]) -> bytes:

@@ -18,12 +18,11 @@ from twisted.python.failure import Failure
 
 from sasgate.http1 import RequestHead
 from sasgate.identity import Identity
-from sasgate.journal import Access
 from sasgate.log_format import word
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Full, Places
 from sasgate.settings import Address
-from sasgate.site import Exchanged, Forward, Plan, Reply
+from sasgate.site import PASSED_ON, UNREADABLE, Exchanged, Forward, Plan, Reply
 from sasgate.surroundings import Surroundings
 
 
@@ -57,8 +56,8 @@ class OutboundSite:
         """Send the request to SAS, as soon as there is a place for it."""
         del request_id
         if head.method in {b"CONNECT", b"TRACE"}:
-            return evolve(self.failure(405, "a method that is not for a gateway"), allow=_ALLOWED)
-        target = _origin_form(head.target)
+            return evolve(self.failure(405, "a method that is not for a gateway"), allow=PASSED_ON)
+        target = _origin_form(head.method, head.target)
         if target is None:
             return self.failure(400, "the request's target is no path")
         try:
@@ -105,31 +104,14 @@ class OutboundSite:
             ],
         }
         body = json.dumps(outcome).encode("ascii")
-        return Reply(status, body, _FHIR, close=status in _UNREADABLE, reason=reason)
+        return Reply(status, body, _FHIR, close=status in UNREADABLE, reason=reason)
 
     def finished(self, exchange: Exchanged) -> None:
         """Write the access event, and what a refusal by SAS means; let the next call begin."""
         self._leave_place()
         made_under, self._made_under = self._made_under, None
         rules = made_under or self._rules()
-        answered = exchange.answered or exchange.ended
-        self._journal.access(
-            Access(
-                listener=rules.name,
-                environment=rules.environment,
-                peer=str(self._peer),
-                request_id=exchange.request_id,
-                method=exchange.method.decode("ascii"),
-                target=exchange.target,
-                status=exchange.status,
-                received=exchange.received,
-                sent=exchange.sent,
-                seconds=exchange.ended - exchange.started,
-                answer_seconds=answered - exchange.started,
-                backend=exchange.backend,
-                error=exchange.error,
-            )
-        )
+        self._journal.access(exchange.access(rules.name, rules.environment, self._peer))
         meaning = MEANINGS.get(exchange.status)
         if meaning is not None and exchange.backend and not exchange.error:
             self._log.warn(
@@ -162,9 +144,12 @@ def presented(identity: Identity) -> str:
     )
 
 
-def _origin_form(target: bytes) -> bytes | None:
-    """The path and query of a target: whatever server it names, ours is called (S53)."""
-    if target.startswith(b"/") or target == b"*":
+def _origin_form(method: bytes, target: bytes) -> bytes | None:
+    """The path and query of a target: whatever server it names, ours is called (S53).
+
+    None where it has none: `*` is for OPTIONS alone (RFC 9112, 3.2.4).
+    """
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return target
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
@@ -174,9 +159,7 @@ def _origin_form(target: bytes) -> bytes | None:
 
 
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*([/?].*)?", re.IGNORECASE)
-_ALLOWED = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _FHIR = b"application/fhir+json"
-_UNREADABLE = frozenset({400, 408, 417, 431})
 
 # IssueType of FHIR R4.
 _CODES = {

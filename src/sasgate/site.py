@@ -12,7 +12,16 @@ from twisted.python.failure import Failure
 
 from sasgate.headers import Kind
 from sasgate.http1 import RequestHead
+from sasgate.journal import Access
 from sasgate.pool import Balancer
+from sasgate.settings import Address
+
+
+# The methods that are passed on, for a 405 to name.
+PASSED_ON = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+# After these it is not known where the next request would begin: they close the connection.
+UNREADABLE = frozenset({400, 408, 417, 431})
 
 
 @frozen
@@ -68,6 +77,24 @@ class Exchanged:
     sent: int = 0
     backend: str = ""
     error: str = ""
+
+    def access(self, listener: str, environment: str | None, peer: Address) -> Access:
+        """The event of it, for the journal."""
+        return Access(
+            listener=listener,
+            environment=environment,
+            peer=str(peer),
+            request_id=self.request_id,
+            method=self.method.decode("ascii"),
+            target=self.target,
+            status=self.status,
+            received=self.received,
+            sent=self.sent,
+            seconds=self.ended - self.started,
+            answer_seconds=(self.answered or self.ended) - self.started,
+            backend=self.backend,
+            error=self.error,
+        )
 
 
 class Site(Protocol):
