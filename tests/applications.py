@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,10 +62,12 @@ def write_outbound(
     *,
     listeners: Mapping[str, Section] | None = None,
     limits: Section | None = None,
+    production: Container[str] = (),
 ) -> Path:
     """A configuration whose listener `outbound:NAME` leads to each server's URL.
 
-    `listeners` changes the sections of some of them.
+    `listeners` changes the sections of some of them; those in `production` are to present a
+    certificate of the CAs of production.
     """
     sections: dict[str, Section] = {
         "sasgate": {"state": folder / "state", "ca": lab.directory / "ca"},
@@ -73,7 +75,7 @@ def write_outbound(
         "limits": limits or {},
     }
     for name, url in servers.items():
-        sections[f"environment:own-{name}"] = environment(lab, url)
+        sections[f"environment:own-{name}"] = environment(lab, url, production=name in production)
         sections[f"outbound:{name}"] = {
             "environment": f"own-{name}",
             "listen": "tcp:0:interface=127.0.0.1",

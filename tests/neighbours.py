@@ -109,12 +109,12 @@ http {{
 @contextmanager
 def nginx(lab: Lab, lists: Path, folder: Path) -> Iterator[NginxNeighbour]:
     """nginx with `ssl_crl`; its own files are in `folder`."""
-    program = _program("nginx")
+    program = installed("nginx")
     port, config = free_port(), folder / "nginx.conf"
     certificate, key = lab.server_paths()
     config.write_text(
         _NGINX.format(folder=folder, port=port, certificate=certificate, key=key, lists=lists,
-                      cas=_cas(lab, folder))
+                      cas=igc_bundle(lab, folder))
     )  # fmt: skip
     command = (program, "-c", config, "-e", "stderr", "-p", folder)
     with LoggedProcess(command, folder, environment()) as process:
@@ -151,26 +151,30 @@ def apache(lab: Lab, lists: Path, folder: Path) -> Iterator[ApacheNeighbour]:
 
     Its children look into both folders, as a user of their own where the tests are root's.
     """
-    program, port = _program("apache2"), free_port()
-    modules = next((each for each in map(Path, _MODULES) if (each / "mod_ssl.so").is_file()), None)
-    if modules is None:
-        pytest.skip("Apache's mod_ssl is not installed: apt-get install apache2")
+    program, port = installed("apache2"), free_port()
     (folder / "site").mkdir()
     (folder / "site" / "hello").write_text("admitted")
     certificate, key = lab.server_paths()
-    names = ("mpm_event", "authz_core", "ssl")
     (folder / "apache.conf").write_text(
         _APACHE.format(
-            modules="\n".join(f"LoadModule {n}_module {modules}/mod_{n}.so" for n in names),
+            modules=apache_modules("mpm_event", "authz_core", "ssl"),
             user="User #65534\nGroup #65534" if os.geteuid() == 0 else "",
             folder=folder, port=port, certificate=certificate, key=key, lists=lists,
-            cas=_cas(lab, folder),
+            cas=igc_bundle(lab, folder),
         )
     )  # fmt: skip
     command = (program, "-f", folder / "apache.conf", "-DFOREGROUND")
     with LoggedProcess(command, folder, environment()) as process:
         process.wait_for("resuming normal operations")
         yield ApacheNeighbour(lab, process, port)
+
+
+def apache_modules(*names: str) -> str:
+    """The lines that load Apache's modules; skips where it has no TLS."""
+    folder = next((each for each in map(Path, _MODULES) if (each / "mod_ssl.so").is_file()), None)
+    if folder is None:
+        pytest.skip("Apache's mod_ssl is not installed: apt-get install apache2")
+    return "\n".join(f"LoadModule {each}_module {folder}/mod_{each}.so" for each in names)
 
 
 @pytest.fixture
@@ -181,14 +185,16 @@ def public_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _program(name: str) -> str:
+def installed(name: str) -> str:
+    """The path of a server's program; skips where it is absent."""
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if path is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
     return path
 
 
-def _cas(lab: Lab, folder: Path) -> Path:
+def igc_bundle(lab: Lab, folder: Path) -> Path:
+    """A file with both CAs of test certificates, as PEM."""
     pem = folder / "cas.pem"
     authorities = (lab.authorities[each] for each in (trees.ROOT_TEST, trees.ORG_TEST))
     pem.write_bytes(pem_of(tuple(each.certificate for each in authorities)))
