@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sasgate.admin.data import FORMAT
+from sasgate.commands.deadline import within
 from sasgate.config import load_admin
 from sasgate.config.endpoints import Endpoint
 from sasgate.errors import ConfigError
@@ -32,7 +33,7 @@ def fetch(config: Path, timeout: float) -> dict[str, Any]:
     if admin is None:
         raise NoStatus(f"{config} names no admin endpoint; write: admin = {_EXAMPLE}")
     try:
-        found: Any = json.loads(_asked(admin, timeout))
+        found: Any = json.loads(within(timeout, lambda: _asked(admin, timeout)))
     except (OSError, HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise NoStatus(

@@ -1,0 +1,158 @@
+"""Who may look at the status, and how often (S58)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from sasgate.admin.pages import KEPT, Pages
+from sasgate.admin.site import BURST, RATE, AdminSite, Turnstile, is_ours
+from sasgate.admin.status import Status
+from sasgate.http1 import HeadLimits, RequestHead, RequestReader
+from sasgate.site import Reply
+from statuses import judged
+
+
+class NoMetrics:
+    content_type = b"text/plain"
+
+    def text(self, status: Status) -> bytes:
+        return b""
+
+
+class Looked:
+    """A site in memory; `looks` counts how often the gateway was looked at."""
+
+    def __init__(self, look: Callable[[], Status] = judged) -> None:
+        self.clock = Clock()
+        self.looks = 0
+        self._look = look
+        pages = Pages(self._looked, NoMetrics(), self.clock.seconds)  # type: ignore[arg-type]
+        self.site = AdminSite(pages, Turnstile(), self.clock)
+
+    def _looked(self) -> Status:
+        self.looks += 1
+        return self._look()
+
+    def ask(self, text: str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") -> Any:
+        return self.site.direct(head(text), "id")
+
+
+def head(text: str) -> RequestHead:
+    reader = RequestReader(HeadLimits())
+    reader.receive(text.encode("latin-1"))
+    found = reader.head()
+    assert found is not None
+    return found
+
+
+def get(path: str, *lines: str, host: str = "localhost") -> str:
+    return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""))
+
+
+@pytest.fixture
+def looked() -> Looked:
+    return Looked()
+
+
+class TestHost:
+    @pytest.mark.parametrize(
+        "host",
+        ["localhost", "localhost:9180", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9180", "127.0.0.2",
+         "[::1]", "[::1]:9180", None],
+    )  # fmt: skip
+    def test_this_machine_by_itself_is_ours(self, host: str | None) -> None:
+        assert is_ours(None if host is None else host.encode())
+
+    @pytest.mark.parametrize(
+        "host",
+        ["", "evil.example", "evil.example:9180", "localhost.evil.example", "evil-localhost",
+         "127.0.0.1.evil.example", "127.0.0.1:x", "10.0.0.5", "0.0.0.0", "[2001:db8::1]:9180", "::ffff:192.0.2.1", "127.1"],
+    )  # fmt: skip
+    def test_s58_a_name_that_was_made_to_point_here_is_not(self, host: str) -> None:
+        assert not is_ours(host.encode())
+
+    def test_s58_the_answer_to_such_a_name_tells_nothing(self, looked: Looked) -> None:
+        reply = looked.ask(get("/status.json", host="evil.example"))
+        assert (reply.status, reply.body) == (403, b"Forbidden\n")
+        assert looked.looks == 0
+
+
+class TestMethods:
+    @pytest.mark.parametrize(
+        "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "CONNECT"]
+    )
+    @pytest.mark.parametrize("path", ["/", "/status.json", "/metrics", "/reload"])
+    def test_s58_nothing_but_get_and_head(self, looked: Looked, method: str, path: str) -> None:
+        target = "localhost:1" if method == "CONNECT" else path
+        reply = looked.ask(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (reply.status, reply.allow, reply.close) == (405, b"GET, HEAD", True)
+        assert looked.looks == 0
+
+    def test_head_is_answered(self, looked: Looked) -> None:
+        assert looked.ask("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("path", "content_type"),
+        [
+            ("/", b"text/html; charset=utf-8"),
+            ("/?x=1", b"text/html; charset=utf-8"),
+            ("/status.json", b"application/json"),
+            ("/metrics", b"text/plain"),
+            ("/icon-ok.svg", b"image/svg+xml"),
+        ],
+    )
+    def test_what_there_is(self, looked: Looked, path: str, content_type: bytes) -> None:
+        reply = looked.ask(get(path))
+        assert (reply.status, reply.content_type) == (200, content_type)
+        assert b"Content-Security-Policy: default-src 'none'" in reply.extra
+        assert b"X-Content-Type-Options: nosniff" in reply.extra
+        assert b"Access-Control" not in reply.extra
+
+    @pytest.mark.parametrize("path", ["/x", "//", "/status.json/", "/../etc/passwd", "/control"])
+    def test_s46_what_there_is_not(self, looked: Looked, path: str) -> None:
+        reply = looked.ask(get(path))
+        assert (reply.status, reply.body) == (404, b"Not Found\n")
+
+    def test_the_page_is_in_the_language_of_the_browser(self, looked: Looked) -> None:
+        assert b"Tout va bien" in looked.ask(get("/", "Accept-Language: fr-FR,fr;q=0.9")).body
+        assert b"All is well" in looked.ask(get("/")).body
+
+
+class TestLoad:
+    def test_one_look_a_second_serves_all_who_ask(self, looked: Looked) -> None:
+        first = looked.ask()
+        assert [looked.ask() for _ in range(9)] == [first] * 9
+        assert looked.looks == 1
+        looked.clock.advance(KEPT)
+        looked.ask()
+        assert looked.looks == 2
+
+    def test_who_asks_too_much_waits(self, looked: Looked) -> None:
+        for _ in range(BURST):
+            assert isinstance(looked.ask(), Reply)
+        looked.ask()
+        waiting = looked.ask()
+        assert isinstance(waiting, Deferred)
+        assert not waiting.called
+        looked.clock.advance(2 / RATE)
+        assert waiting.result.status == 200
+
+    def test_who_asks_far_too_much_is_sent_away(self, looked: Looked) -> None:
+        answers = [looked.ask() for _ in range(1000)]
+        statuses = [each.status for each in answers if isinstance(each, Reply)]
+        assert statuses[-1] == 429
+        assert sum(isinstance(each, Deferred) for each in answers) < 100
+        looked.clock.advance(60)
+        assert looked.ask().status == 200
+
+
+def test_s46_a_malformed_question_is_told_nothing(looked: Looked) -> None:
+    reply = looked.site.failure(400, "two Hosts in /etc/sasgate")
+    assert (reply.status, reply.body) == (400, b"Bad Request\n")
+    assert evolve(reply, reason="").reason == ""
