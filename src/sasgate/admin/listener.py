@@ -41,7 +41,9 @@ class AdminListener:
         if self._drained is not None:
             return None
         if len(self._connections) >= MOST_CONNECTIONS:
-            next(iter(self._connections)).abort("made room for a newcomer")
+            # Its loss is told later: whoever comes until then must not find it the oldest again.
+            oldest, _ = self._connections.popitem(last=False)
+            oldest.abort("made room for a newcomer")
         shared = self.surroundings
         limits = evolve(
             shared.limits,

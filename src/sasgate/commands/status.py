@@ -32,7 +32,7 @@ def status(config: Path, timeout: float) -> None:
         found = fetch(config, timeout)
         lines = tuple(report(found))
         code = LEVELS[found["level"]]
-    except (NoStatus, LookupError, TypeError, ValueError) as error:
+    except (NoStatus, LookupError, TypeError, ValueError, AttributeError) as error:
         why = error if isinstance(error, NoStatus) else "what answers there is no sasgate's status"
         click.echo(_printable(f"SASGATE CRITICAL: {why}"))
         raise SystemExit(2) from None
