@@ -139,7 +139,7 @@ def test_several_do_not_fit_into_der(lab: Lab, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "No such file"),
+        (None, "does not exist"),
         (b"", "is empty"),
         (b"<html>portal</html>", "a web page"),
         (b"hello", "neither PEM nor DER"),

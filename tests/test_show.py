@@ -470,7 +470,7 @@ class TestDamage:
         with not_writable(tmp_path):
             path.chmod(0) if os.geteuid() != 65534 else None
             said = refused("show", path)
-        assert "Permission denied" in said
+        assert "cannot be read by this user" in said
 
     def test_what_is_too_long_is_not_read_on(self) -> None:
         assert "is larger than 67108864 bytes" in refused("show", "/dev/zero")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from sasgate.failures import unread
 from sasgate.identity import printable_value
 
 
@@ -72,7 +73,7 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
-        raise UnreadableFile(f"{path}: cannot be read: {error.strerror}") from None
+        raise UnreadableFile(f"{path}: {unread(error)}") from None
     if len(data) > LARGEST:
         raise UnreadableFile(f"{path}: is larger than {LARGEST} bytes: no certificate and no list")
     if not data.strip():

@@ -1,4 +1,4 @@
-"""What went wrong with a connection, in words for whoever reads the log."""
+"""What went wrong with a connection or a file, in words for whoever reads the log."""
 
 import os
 
@@ -26,3 +26,18 @@ def why(failure: Failure) -> str:
 
 
 _LEFT = "the peer left"
+
+
+def unread(error: OSError) -> str:
+    """Why a file cannot be read, as it is said of the file."""
+    match error:
+        case FileNotFoundError():
+            return "does not exist"
+        case IsADirectoryError():
+            return "is a directory"
+        case PermissionError():
+            return "cannot be read by this user"
+        case OSError(errno=0):  # ours, which says it all
+            return error.strerror or ""
+        case _:
+            return f"cannot be read: {error.strerror or error}"

@@ -5,7 +5,6 @@ not what it should be is a `ConfigError` that names the file (S1, S55, S57). The
 store of CAs is never consulted for clients.
 """
 
-import errno
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from sasgate.errors import ConfigError, Fault
+from sasgate.failures import unread
 from sasgate.identity import fingerprint
 from sasgate.settings import CAFile, Settings
 
@@ -327,22 +327,12 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
-        reason = errno.errorcode.get(error.errno or 0, "")
-        raise UnusableFile(
-            path, _OS_REASONS.get(reason, f"cannot be read: {error.strerror}")
-        ) from error
+        raise UnusableFile(path, unread(error)) from error
     if not content.strip():
         raise UnusableFile(path, "is empty")
     if len(content) > _LARGEST_FILE:
         raise UnusableFile(path, "is larger than 1 MiB: not a certificate or key")
     return content
-
-
-_OS_REASONS = {
-    "ENOENT": "does not exist",
-    "EISDIR": "is a directory",
-    "EACCES": "cannot be read by this user",
-}
 
 
 def _what_it_is(content: bytes) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from cryptography import x509
 
 from sasgate.errors import Fault
+from sasgate.failures import unread
 from sasgate.revocation.crl import verify_list
 from sasgate.revocation.refusal import ListRefused
-from sasgate.revocation.watch import UnusableSource, files_of, is_url, why
+from sasgate.revocation.watch import UnusableSource, files_of, is_url
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import Anchors
 
@@ -44,6 +45,6 @@ def _faults(
             else:
                 verify_list(path.read_bytes(), authorities, now)
         except OSError as error:
-            yield path, why(error)
+            yield path, unread(error)
         except ListRefused as error:
             yield path, str(error)

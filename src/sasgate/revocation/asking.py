@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
+from sasgate.failures import unread
 from sasgate.log_format import escaped
 from sasgate.revocation.download import DownloadFailed, NotModified, Validators
 from sasgate.revocation.holdings import NotNewer
@@ -24,7 +25,7 @@ from sasgate.revocation.refusal import ListRefused
 from sasgate.revocation.schedule import Known
 from sasgate.revocation.shelf import Record, open_regular
 from sasgate.revocation.source import Source
-from sasgate.revocation.watch import Mark, UnusableSource, mark_at, why
+from sasgate.revocation.watch import Mark, UnusableSource, mark_at
 
 
 _log = Logger("sasgate.revocation")
@@ -117,7 +118,7 @@ class Asking:
             with open_regular(path) as file:
                 await self._read(source, file.fileno())
         except OSError as error:
-            raise UnusableSource(path, why(error)) from error
+            raise UnusableSource(path, unread(error)) from error
 
     async def failed(self, source: Source, error: Exception, began: float) -> None:
         """Remember that it gave nothing usable, and say so."""

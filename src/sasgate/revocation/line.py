@@ -23,6 +23,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from sasgate.failures import why
+
 
 class Trouble(Enum):
     """Why a call brought nothing; the value is for people.
@@ -122,7 +124,7 @@ class Line:
         if isinstance(error, DNSLookupError):
             return CallFailed(Trouble.NAME_NOT_FOUND, str(error))
         reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
-        detail = "; ".join(_text(reason) for reason in reasons)
+        detail = "; ".join(why(reason) for reason in reasons)
         if self._wire is not None and any(reason.check(ConnectionClosed) for reason in reasons):
             return CallFailed(Trouble.CUT_SHORT, detail)
         kind = Trouble.NOT_AN_ANSWER if self._taken else Trouble.UNREACHABLE
@@ -199,7 +201,3 @@ def _unencoded(response: IResponse) -> IResponse:
     if any(coding.strip().lower() != "identity" for coding in codings):
         raise CallFailed(Trouble.NOT_AN_ANSWER, f"Content-Encoding {', '.join(codings)}")
     return response
-
-
-def _text(reason: Failure) -> str:
-    return reason.getErrorMessage() or type(reason.value).__name__

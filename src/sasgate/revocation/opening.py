@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from sasgate.failures import unread
 from sasgate.log_format import escaped
 from sasgate.revocation.asking import Asking, BeingWritten
 from sasgate.revocation.holdings import NotNewer
@@ -18,7 +19,7 @@ from sasgate.revocation.refusal import ListRefused
 from sasgate.revocation.schedule import draw_offset
 from sasgate.revocation.shelf import Shelf, open_regular
 from sasgate.revocation.source import Source
-from sasgate.revocation.watch import UnusableSource, files_of, is_url, why
+from sasgate.revocation.watch import UnusableSource, files_of, is_url
 
 
 # How often, a second apart, a file that is being written is looked at before the start gives up.
@@ -66,7 +67,7 @@ async def examine(intake: Intake, plan: Plan) -> None:
             with open_regular(path) as file:
                 await intake.judge(file.fileno(), plan.authorities)
         except OSError as error:
-            raise UnusableSource(path, why(error)) from error
+            raise UnusableSource(path, unread(error)) from error
         except (ListRefused, LoadFailed) as error:
             raise UnusableSource(path, str(error)) from error
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+from sasgate.failures import unread
+
 
 class UnusableSource(Exception):
     """A file or folder of lists that cannot be used; says why (S1)."""
@@ -62,21 +64,10 @@ def files_of(source: Path) -> tuple[Path, ...]:
             return (source,)
         files = sorted(path for path in source.iterdir() if _may_be_a_list(path))
     except OSError as error:
-        raise UnusableSource(source, why(error)) from error
+        raise UnusableSource(source, unread(error)) from error
     if not files:
         raise UnusableSource(source, "is a folder without a list in it")
     return tuple(files)
-
-
-def why(error: OSError) -> str:
-    """What the system says of a file, for people."""
-    match error:
-        case FileNotFoundError():
-            return "does not exist"
-        case PermissionError():
-            return "cannot be read by this user"
-        case _:
-            return error.strerror or str(error)
 
 
 def _may_be_a_list(path: Path) -> bool:
