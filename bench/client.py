@@ -28,10 +28,11 @@ class WrongAnswer(Exception):
 
 
 class Connection:
-    """One mTLS connection, kept open."""
+    """One connection, kept open, on which one request is sent again and again."""
 
-    def __init__(self, tls: ssl.SSLSocket) -> None:
-        self._tls = tls
+    def __init__(self, stream: socket.socket, request: bytes = _REQUEST) -> None:
+        self._stream = stream
+        self._request = request
 
     def exchange(self) -> tuple[int, bytes]:
         """Send the request; status and body of the answer.
@@ -39,7 +40,7 @@ class Connection:
         Raises:
             OSError: the connection broke.
         """
-        self._tls.sendall(_REQUEST)
+        self._stream.sendall(self._request)
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += self._received()
@@ -60,7 +61,7 @@ class Connection:
             raise WrongAnswer(f"{status} {body[:200]!r}")
 
     def _received(self) -> bytes:
-        data = self._tls.recv(65536)
+        data = self._stream.recv(65536)
         if not data:
             raise ConnectionError("closed in the middle of an answer")
         return data
@@ -72,23 +73,22 @@ class Caller:
 
     port: int
     context: ssl.SSLContext = field(repr=False)
+    request: bytes = _REQUEST
 
     @classmethod
-    def of(cls, port: int, roots: Path, pem: Path) -> "Caller":
-        """`roots` knows the server, `pem` has the client's key and leaf."""
+    def of(cls, port: int, roots: Path, pem: Path, request: bytes = _REQUEST) -> "Caller":
+        """`roots` knows the server, `pem` has the client's key and leaf, or its whole chain."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(roots)
         context.load_cert_chain(pem)
-        return cls(port, context)
+        return cls(port, context, request)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """A new connection, closed at the end."""
-        plain = socket.create_connection(("127.0.0.1", self.port), _PATIENCE)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self.context.wrap_socket(plain, server_hostname="localhost") as tls:
-            yield Connection(tls)
+        with self.context.wrap_socket(dial(self.port), server_hostname="localhost") as tls:
+            yield Connection(tls, self.request)
 
     def call(self) -> None:
         """One new connection with one request.
@@ -103,6 +103,13 @@ class Caller:
         """What a new connection's first request is answered with."""
         with self.connected() as connection:
             return connection.exchange()[0]
+
+
+def dial(port: int) -> socket.socket:
+    """A plain connection to 127.0.0.1."""
+    plain = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return plain
 
 
 def _length(head: bytes) -> int:

@@ -18,11 +18,11 @@ from sasgate.environments import RECETTE
 from sasgate.lab import trees
 from sasgate.lab.authority import pem_of
 from sasgate.lab.pki import Lab
-from sasgate.lab.processes import Child, Ending
+from sasgate.lab.processes import Child, Ending, NotReady
 
 
-_PATIENCE = 300.0
-_TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+PATIENCE = 300.0
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 
 
 @frozen(eq=False)
@@ -47,8 +47,8 @@ class Contender:
 def backend(folder: Path, ending: Ending) -> Iterator[int]:
     """The server behind; its port."""
     command = (sys.executable, "-m", "bench.backend")
-    with _running("backend", command, folder / "backend.log", ending) as process:
-        yield int(process.wait_for(r"^\d+$", ending, _PATIENCE)[0])
+    with running("backend", command, folder / "backend.log", ending) as process:
+        yield int(process.wait_for(r"^\d+$", ending, PATIENCE)[0])
 
 
 _INI = """\
@@ -94,10 +94,10 @@ def gateway(
         lists=" ".join(map(str, lists)),
     )
     (folder / "sasgate.ini").write_text(text, "utf-8")
-    command = (*_TWISTD, "--nodaemon", "--pidfile=", "sasgate", "-c", folder / "sasgate.ini")
-    with _running("sasgate", command, folder / "log", ending) as process:
-        port = process.wait_for(r"inbound listens on \S+ at 127\.0\.0\.1:(\d+)", ending, _PATIENCE)
-        process.wait_for(r"sasgate \S+ serves ", ending, _PATIENCE)
+    command = (*TWISTD, "--nodaemon", "--pidfile=", "sasgate", "-c", folder / "sasgate.ini")
+    with running("sasgate", command, folder / "log", ending) as process:
+        port = process.wait_for(r"inbound listens on \S+ at 127\.0\.0\.1:(\d+)", ending, PATIENCE)
+        process.wait_for(r"sasgate \S+ serves ", ending, PATIENCE)
         yield Contender("sasgate", openssl_of_gateway(), process, int(port[1]))
 
 
@@ -167,7 +167,7 @@ def nginx(
     certificate, key = lab.server_paths()
     authorities = tuple(lab.authorities[each] for each in (trees.ORG_TEST, trees.ROOT_TEST))
     (folder / "cas.pem").write_bytes(pem_of(tuple(each.certificate for each in authorities)))
-    port = _free_port()
+    port = free_port()
     text = _NGINX.format(
         folder=folder,
         backend=backend_port,
@@ -180,9 +180,9 @@ def nginx(
         ou=RECETTE.client_ou,
     )
     (folder / "nginx.conf").write_text(text, "utf-8")
-    command = (_nginx(), "-c", folder / "nginx.conf", "-e", "stderr", "-p", folder)
-    with _running("nginx", command, folder / "log", ending) as process:
-        process.wait_for("using the", ending, _PATIENCE)
+    command = (nginx_program(), "-c", folder / "nginx.conf", "-e", "stderr", "-p", folder)
+    with running("nginx", command, folder / "log", ending) as process:
+        process.wait_for("using the", ending, PATIENCE)
         yield Contender("nginx", openssl_of_nginx(), process, port)
 
 
@@ -199,14 +199,18 @@ def openssl_of_gateway() -> str:
 
 def openssl_of_nginx() -> str:
     """The version that nginx runs with."""
-    said = subprocess.run((_nginx(), "-V"), capture_output=True, text=True, check=True).stderr
+    said = subprocess.run(
+        (nginx_program(), "-V"), capture_output=True, text=True, check=True
+    ).stderr
     running = re.search(r"running with (OpenSSL \S+)", said) or re.search(r"OpenSSL \S+", said)
     return _version(running[running.lastindex or 0]) if running else "unknown"
 
 
 def nginx_version() -> str:
     """Its own."""
-    said = subprocess.run((_nginx(), "-v"), capture_output=True, text=True, check=True).stderr
+    said = subprocess.run(
+        (nginx_program(), "-v"), capture_output=True, text=True, check=True
+    ).stderr
     return said.strip().rpartition("/")[2]
 
 
@@ -218,21 +222,29 @@ def _found_nginx() -> str | None:
     return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
-def _nginx() -> str:
+def nginx_program() -> str:
+    """Where it is.
+
+    Raises:
+        NotReady: nowhere.
+    """
     found = _found_nginx()
-    assert found is not None
+    if found is None:
+        raise NotReady("nginx is not installed: apt-get install nginx")
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as chosen:
         return int(chosen.getsockname()[1])
 
 
 @contextmanager
-def _running(
+def running(
     name: str, command: tuple[str | Path, ...], log: Path, ending: Ending
 ) -> Iterator[Child]:
+    """A process, ended at the end; what it writes goes to the file `log`."""
     ending.check()
     child = Child(name, command, log)
     try:

@@ -19,21 +19,12 @@ from bench.crl import connections, loading
 from bench.crl.connections import Bench
 from bench.crl.report import report
 from bench.machine import load
+from bench.page import NoPlace, around, put
 from sasgate.lab.pki import Lab, NotALab
 from sasgate.lab.processes import Ending, NotReady, Stopped
 
 
-BEGIN, END = "<!-- bench-crl: begin -->", "<!-- bench-crl: end -->"
-
-
-@frozen
-class NoPlace(Exception):
-    """The page has no place for the tables; the text says what is missing."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
+MARK = "bench-crl"
 
 
 @click.command()
@@ -61,10 +52,10 @@ def main(
     with ending.watched():
         try:
             if into is not None:
-                around(into)
+                around(into, MARK)
             lines = _measured(_Extent(rounds, calls, callers, counts), lab, ending)
             if into is not None:
-                put(lines, into)
+                put(lines, into, MARK)
         except Stopped as stopped:
             sys.exit(128 + stopped.number)
         except (NotReady, NotALab, NoPlace, WrongAnswer, OSError) as error:
@@ -72,29 +63,6 @@ def main(
             sys.exit(1)
     if into is None:
         click.echo("\n".join(lines))
-
-
-def put(lines: Sequence[str], page: Path) -> None:
-    """Replace what is between the marks of a page.
-
-    Raises:
-        NoPlace: as `around`.
-    """
-    before, after = around(page)
-    page.write_text("\n".join((before + BEGIN, "", *lines, "", END + after)), "utf-8")
-
-
-def around(page: Path) -> tuple[str, str]:
-    """What stands before and after the marks.
-
-    Raises:
-        NoPlace: they are not there, or in the wrong order.
-    """
-    before, begun, rest = page.read_text("utf-8").partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (begun and ended):
-        raise NoPlace(f"{page}: add two lines, {BEGIN} and {END}; the tables go between")
-    return before, after
 
 
 @frozen

@@ -3,35 +3,11 @@
 from collections.abc import Callable, Iterator
 from datetime import date
 
-from attrs import frozen
-
 from bench.contenders import nginx_is_installed, nginx_version
 from bench.crl.connections import AGAIN, NGINX, SASGATE, Connections, Key
 from bench.crl.loading import BUSY, KINDS, QUIET, Load, Loading
-from bench.figures import Spread, table
+from bench.figures import Spread, Target, table
 from bench.machine import description
-
-
-@frozen
-class Target:
-    """What the design asks for; `measured` is None where this run says nothing of it."""
-
-    work: str
-    most: float
-    unit: str
-    measured: Spread | float | None
-
-    def row(self) -> list[str]:
-        """A row of the table."""
-        wanted = f"≤ {self.most:g} {self.unit}"
-        match self.measured:
-            case None:
-                return [self.work, wanted, "not measured", ""]
-            case Spread():
-                value, shown = self.measured.median, self.measured.text(_digits(self.most))
-            case float():
-                value, shown = self.measured, f"{self.measured:.0f}"
-        return [self.work, wanted, shown, "reached" if value <= self.most else "**missed**"]
 
 
 def report(connections: Connections, loading: Loading, load: str) -> list[str]:
@@ -137,10 +113,6 @@ def _loading(loading: Loading) -> Iterator[str]:
             *((what, loading.loaded(of).text(digits)) for what, digits, of in loads),
         ],
     )
-
-
-def _digits(most: float) -> int:
-    return 3 if most < 0.1 else 2
 
 
 _count: Callable[[int], str] = lambda entries: f"{entries:,}".replace(",", " ")  # noqa: E731
