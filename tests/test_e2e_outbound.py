@@ -313,14 +313,14 @@ class TestPool:
 
         def call() -> None:
             with app.wire() as wire:
-                statuses.extend(wire.ask(POST).status for _ in range(100))
+                statuses.extend(wire.ask(POST).status for _ in range(250))
 
         callers = [threading.Thread(target=call) for _ in range(4)]
         for each in callers:
             each.start()
         for each in callers:
             each.join()
-        assert statuses == [201] * 400
+        assert statuses == [201] * 1000
         assert len({call.connection for call in sas.calls}) <= 4
 
     @pytest.mark.parametrize("behaviour", [Behaviour.ANSWER, Behaviour.CLOSE])
