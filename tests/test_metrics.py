@@ -33,6 +33,10 @@ from statuses import (
 
 
 RULES = Path(__file__).parents[1] / "etc/prometheus-rules.yml"
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool is absent: apt-get install prometheus"
+)
 SLOT = Access("inbound", "recette", "192.0.2.1", "0a", "GET", b"/Slot", 200, 0, 10, 0.2, 0.03)
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -205,22 +209,17 @@ class TestRules:
         assert used <= has | {"instance"}
         assert rule["labels"]["severity"] in {"warning", "critical"}
 
-    def test_promtool_takes_them_where_it_is_installed(self) -> None:
-        promtool = shutil.which("promtool")
-        if promtool is None:
-            # The test above looks at as much as can be seen without it.
-            return
+    @needs_promtool
+    def test_promtool_takes_them(self) -> None:
         done = subprocess.run(
-            [promtool, "check", "rules", RULES], capture_output=True, text=True, check=False
+            [str(PROMTOOL), "check", "rules", RULES], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def test_promtool_takes_the_metrics_where_it_is_installed(self) -> None:
-        promtool = shutil.which("promtool")
-        if promtool is None:
-            return
+    @needs_promtool
+    def test_promtool_takes_the_metrics(self) -> None:
         text = Metrics(recorder()).text(judged())
         done = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, check=False
+            [str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -102,8 +102,8 @@ class TestPage:
         assert document.classes("header") == ["critical"]
         assert "critical box" in document.classes("div")
         assert "critical" in document.classes("tr")
-        words = {ENGLISH: ("EXPIRED", "DÉBRAYAGE IN FORCE", "3 hours"),
-                 FRENCH: ("EXPIRÉ", "DÉBRAYAGE EN COURS", "3 heures")}[language]  # fmt: skip
+        words = {ENGLISH: ("EXPIRED", "DÉBRAYAGE IN FORCE", "3 h 00 min"),
+                 FRENCH: ("EXPIRÉ", "DÉBRAYAGE EN COURS", "3 h 00 min")}[language]  # fmt: skip
         assert all(word in document.text for word in words)
 
     def test_what_is_well_is_not_red(self) -> None:

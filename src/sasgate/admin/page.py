@@ -17,7 +17,7 @@ from sasgate.admin.page_tables import (
     upstreams,
 )
 from sasgate.admin.status import Disengaged, Level, Status
-from sasgate.admin.words import instant, length, worded
+from sasgate.admin.words import clock, instant, length, worded
 
 
 # Seconds after which the page asks for itself again.
@@ -126,7 +126,7 @@ def _disengagement(each: Disengaged, labels: Labels) -> Markup:
     return element(
         "div",
         element("h2", labels["disengaged"]),
-        element("p", length(each.left, labels.language), class_="clock"),
+        element("p", clock(each.left), class_="clock"),
         element("p", f"{', '.join(each.cas) or labels['all_cas']}, {who}{without}"),
         element("p", each.why) if each.why else None,
         element(

@@ -166,6 +166,12 @@ def length(seconds: float, language: str) -> str:
     raise AssertionError("seconds are always enough")
 
 
+def clock(seconds: float) -> str:
+    """To the minute, alike in both languages: `3 h 59 min`."""
+    minutes = max(0, int(seconds)) // 60
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def preferred(accept_language: str) -> str:
     """The language of a browser, by its Accept-Language field; English where it wants neither.
 
