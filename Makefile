@@ -16,7 +16,7 @@ ENTRIES ?= 0 10000 100000 1000000
 INTO ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx apache2 haproxy openssl curl
+PROGRAMS := nginx apache2 haproxy openssl curl chromium
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
