@@ -5,6 +5,8 @@
 #   make fuzz [COUNT=100000]      damaged requests, lists and OCSP answers, so many of each
 #   make bench-crl [ROUNDS=7] [ENTRIES="0 1000000"] [INTO=docs/performance.md]
 #                                 what lists of revoked certificates cost, with nginx beside
+#   make bench-outbound [ROUNDS=7] [INTO=docs/performance.md]
+#                                 how long a call to SAS takes, with curl beside
 #   make clean                    back to a fresh clone
 # PYTHON=python3.12 takes another interpreter (3.11 or newer).
 
@@ -21,7 +23,7 @@ PROGRAMS := nginx apache2 haproxy openssl curl chromium
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz bench-crl clean programs FORCE
+.PHONY: demo test lint fuzz bench-crl bench-outbound clean programs FORCE
 .DELETE_ON_ERROR:
 
 demo: .make/installed
@@ -42,6 +44,9 @@ fuzz: .make/installed
 
 bench-crl: .make/installed
 	$(BIN)/python -m bench.crl --rounds $(ROUNDS) --entries "$(ENTRIES)" $(if $(INTO),--into $(INTO))
+
+bench-outbound: .make/installed
+	$(BIN)/python -m bench.outbound --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
 
 clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
