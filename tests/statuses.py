@@ -106,6 +106,7 @@ WELL = Status(
     listeners=(Listener("inbound", ("production",), (Port("tcp:443", "0.0.0.0:443"),), 4),),
     connections=Connections(4, 1, 2000),
     certificates=(certificate(),),
+    own_revoked=(),
     revocation=REVOCATION,
     upstreams=(Upstream("production", REACHABLE),),
     routes=(Route("inbound", "production", "/", ("http://127.0.0.1:8080",), 1),),

@@ -237,6 +237,16 @@ class NotGoodTests(StaplingCase):
     def test_revoked_ends_the_stapling_and_is_said_loudly(self) -> None:
         self.not_good(Saying(REVOKED))
 
+    def test_what_is_revoked_is_named_until_a_good_answer_comes(self) -> None:
+        self.stapled()
+        assert self.stapler.revoked == ()
+        self.until_asked()
+        self.reply(Saying(REVOKED))
+        assert self.stapler.revoked == (self.world.question.subject,)
+        self.until_asked()
+        self.reply(WEEK)
+        assert self.stapler.revoked == ()
+
     def test_unknown_does_too(self) -> None:
         self.not_good(Saying(UNKNOWN))
 

@@ -58,6 +58,10 @@ def test_a_certificate_near_its_end_is_found(kind: Kind, left: float, key: str) 
     assert [each.key for each in status.findings] == [f"{key}_{kind.value}"]
 
 
+def test_an_own_certificate_that_its_ca_revoked_is_critical() -> None:
+    assert keys(judged(own_revoked=("CN=gate.example",))) == [("CRITICAL", "own_revoked")]
+
+
 class TestRevocation:
     def test_an_expired_list_is_critical(self) -> None:
         assert keys(revoking(lists=(revocation_list(-DAY),))) == [("CRITICAL", "list_expired")]
@@ -155,6 +159,7 @@ def everything() -> tuple[str, ...]:
         upstreams=(Upstream("outbound", UNREACHABLE), Upstream("production", UNREACHABLE)),
         routes=(Route("inbound", "production", "/", ("unix:/x",), 0),),
         connections=Connections(2000, 0, 2000),
+        own_revoked=("CN=gate.example",),
         process=evolve(WELL.process, worst_lag=3.0),
         configuration=evolve(WELL.configuration, last_reload=Reload(NOW, ("no",))),
     )

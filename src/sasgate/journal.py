@@ -65,6 +65,7 @@ class Access:
 _DECISION_FIELDS = tuple(field.name for field in fields(Decision))
 _ACCESS_FIELDS = tuple("path" if field.name == "target" else field.name for field in fields(Access))
 
+
 class Watcher(Protocol):
     """Somebody who counts what happens; nothing that it does may keep anything from happening."""
 

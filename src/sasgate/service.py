@@ -69,8 +69,8 @@ class Gateway(Service):
         )
         self.generation: Generation = build(settings, trust, self._upstreams)
         self._reloads = Reloads()
-        self._watch(reactor)
         self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
+        self._watch(reactor)
         handlers = {**self._oversight.handlers, "reload": self._obey_reload}
         folder = settings.state / "control"
         self._control = Control(reactor, folder, handlers, wall=_wall_clock)
@@ -95,6 +95,7 @@ class Gateway(Service):
             surroundings=self._surroundings,
             oversight=self._oversight,
             upstreams=self._upstreams,
+            stapler=self._stapler,
             recorder=recorder,
             lag=self._lag,
             reloads=self._reloads,

@@ -207,6 +207,11 @@ class Stapler:
         for renewal in before.values():
             renewal.stop()
 
+    @property
+    def revoked(self) -> tuple[str, ...]:
+        """The own certificates that the responder says are revoked, for people to read."""
+        return tuple(each.subject for each, renewal in self._renewals.items() if renewal.revoked)
+
     def stop(self) -> None:
         """End all questions and timers."""
         self.follow(())
@@ -233,6 +238,11 @@ class Renewal:
         """What to staple; empty where there is no good answer that holds."""
         kept = self._kept
         return kept.body if kept is not None and self._is_good(kept) else b""
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the last answer was "revoked", however old: a later "good" replaces it."""
+        return self._kept is not None and self._kept.status is CertStatus.REVOKED
 
     def _is_good(self, kept: Kept) -> bool:
         return kept.status is CertStatus.GOOD and kept.holds(self._wall())

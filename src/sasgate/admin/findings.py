@@ -86,6 +86,8 @@ def _late(each: RevocationList) -> bool:
 
 
 def _certificates(status: Status) -> Iterator[Finding]:
+    for subject in status.own_revoked:
+        yield _critical("own_revoked", subject=subject)
     for each in status.certificates:
         level = certificate_level(each, status.at)
         if level is Level.OK:

@@ -21,6 +21,7 @@ from sasgate.revocation.disengagement import InForce
 from sasgate.revocation.policy import Disengagement
 from sasgate.revocation.source import SourceState
 from sasgate.settings import RevocationMode
+from sasgate.stapling import Stapler
 from sasgate.surroundings import Surroundings
 from sasgate.upstreams import Upstreams
 
@@ -55,6 +56,7 @@ class Live:
     surroundings: Surroundings
     oversight: Oversight
     upstreams: Upstreams
+    stapler: Stapler
     recorder: Recorder
     lag: LoopLag
     reloads: Reloads
@@ -70,6 +72,7 @@ class Live:
             listeners=tuple(self._listeners(generation)),
             connections=self._connections(),
             certificates=tuple(_certificates(trust, now)),
+            own_revoked=self.stapler.revoked,
             revocation=self._revocation(generation, now),
             upstreams=tuple(status.Upstream(*each) for each in self.upstreams.states),
             routes=tuple(_routes(generation)),

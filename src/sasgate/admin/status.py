@@ -228,7 +228,10 @@ class Connections:
 
 @frozen
 class Status:
-    """All of it, at one moment; `findings` are the worst first."""
+    """All of it, at one moment; `findings` are the worst first.
+
+    `own_revoked` names the gateway's own certificates that their CA has revoked.
+    """
 
     at: datetime
     process: Process
@@ -236,6 +239,7 @@ class Status:
     listeners: tuple[Listener, ...]
     connections: Connections
     certificates: tuple[Certificate, ...]
+    own_revoked: tuple[str, ...]
     revocation: Revocation
     upstreams: tuple[Upstream, ...]
     routes: tuple[Route, ...]

@@ -84,6 +84,10 @@ FINDINGS: Words = MappingProxyType(
             "the CA {name} ENDED on {when}: none of its clients is admitted",
             "l'AC {name} a PRIS FIN le {when} : aucun de ses clients n'est admis",
         ),
+        "own_revoked": (
+            "the gateway's own certificate {subject} is REVOKED: have another issued",
+            "le certificat serveur {subject} est RÉVOQUÉ : faites-en émettre un autre",
+        ),
         "route_dead": (
             "no server answers for {environment} {prefix}: {servers}",
             "aucun serveur ne répond pour {environment} {prefix} : {servers}",

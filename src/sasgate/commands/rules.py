@@ -60,7 +60,9 @@ def _outbound(
     if outbound.proxy:
         yield f"  through the proxy {outbound.proxy}"
     credential = material.credentials[outbound.name]
-    yield from _certificate(str(outbound.certificate), examine_client(credential, environment.name, now))
+    yield from _certificate(
+        str(outbound.certificate), examine_client(credential, environment.name, now)
+    )
     yield f"    subject {printable_name(credential.leaf.subject)}"
 
 
