@@ -23,8 +23,9 @@ from sasgate.listener import Door, InboundListener
 from sasgate.pool import Pool
 from sasgate.revocation.checks import Checks
 from sasgate.revocation.disengagement import Disengagements
-from sasgate.settings import Backend, Limits
+from sasgate.settings import Limits
 from sasgate.surroundings import Surroundings
+from sasgate.upstreams import BackendServer
 from strict_http import Read, read_strictly
 from tls_memory import client_context
 from wires import Server, Wire, pass_time
@@ -63,23 +64,22 @@ class Servers:
     def __init__(self, deadlines: Deadlines, clock: Clock) -> None:
         self._clock = clock
         self.servers: dict[str, Server] = {}
-        self._pools: dict[tuple[str, Backend], Pool] = {}
+        self._pools: dict[BackendServer, Pool] = {}
         self._deadlines = deadlines
 
-    def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
-        key = environment, backend
-        if key not in self._pools:
-            server = self.servers.setdefault(str(backend), Server(self._clock))
-            self._pools[key] = Pool(
-                str(backend),
-                backend.authority,
-                server,
+    def pool(self, server: BackendServer, context: SSL.Context | None) -> Pool:
+        if server not in self._pools:
+            name = str(server.backend)
+            self._pools[server] = Pool(
+                name,
+                server.backend.authority,
+                self.servers.setdefault(name, Server(self._clock)),
                 self._deadlines,
                 HeadLimits(),
                 connect_time=3.0,
                 secure=context is not None,
             )
-        return self._pools[key]
+        return self._pools[server]
 
 
 class MemoryGateway:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import signal
 import ssl
 import threading
 from collections.abc import Iterator
@@ -164,6 +165,24 @@ class TestGood:
     def test_check_looks_at_it(self, caller: Caller, backend: RawBackend) -> None:
         assert caller.get("/check").json == {"status": "available"}
         assert backend.requests == []
+
+
+def test_a_ca_that_is_taken_away_vouches_for_no_connection_after_a_reload(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """S52: the same file with other CAs in it; nor is a connection used that is kept."""
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(lab.public_root.read_bytes())
+    with RawBackend(tls=tls(lab, "server")) as backend:
+        settings = {**inbound(lab, backend), "backend_roots": roots}
+        with gateway(lab, tmp_path, settings) as process:
+            caller = Caller(lab, process.port())
+            assert caller.get("/before").status == 200
+            roots.write_bytes(lab.ca_path("ACR-EL-TEST").read_bytes())
+            process.send_signal(signal.SIGHUP)
+            process.wait_for("reloaded ")
+            assert caller.get("/after").status == 502
+        assert [seen.target for seen in backend.requests] == ["/before"]
 
 
 class TestBad:

@@ -9,7 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 from sasgate.deadlines import Deadlines
 from sasgate.settings import Backend, Limits
 from sasgate.upstream_tls import client_context
-from sasgate.upstreams import Upstreams
+from sasgate.upstreams import BackendServer, Upstreams
 
 
 HTTP = Backend("http", "127.0.0.1", 8080, "")
@@ -24,14 +24,16 @@ class Held:
 
     def connect(self, backend: Backend) -> None:
         context = client_context(None) if backend.scheme == "https" else None
-        pool = self.upstreams.pool("recette", backend, context)
+        pool = self.upstreams.pool(BackendServer("recette", backend), context)
         Deferred.fromCoroutine(pool.connect()).addErrback(lambda _: None)
 
 
 class TestPools:
     def test_a_pool_is_made_once(self) -> None:
         upstreams = Held().upstreams
-        assert upstreams.pool("recette", HTTP, None) is upstreams.pool("recette", HTTP, None)
+        assert upstreams.pool(BackendServer("recette", HTTP), None) is upstreams.pool(
+            BackendServer("recette", HTTP), None
+        )
 
     @pytest.mark.parametrize(
         ("environment", "backend"),
@@ -46,19 +48,30 @@ class TestPools:
         self, environment: str, backend: Backend
     ) -> None:
         upstreams = Held().upstreams
-        assert upstreams.pool("recette", HTTP, None) is not upstreams.pool(
-            environment, backend, None
+        assert upstreams.pool(BackendServer("recette", HTTP), None) is not upstreams.pool(
+            BackendServer(environment, backend), None
         )
+
+    def test_other_cas_have_their_own(self) -> None:
+        """A connection that was verified by the old ones is not used once they are replaced."""
+        upstreams, context = Held().upstreams, client_context(None)
+        backend = Backend("https", "127.0.0.1", 8443, "")
+        pools = {
+            upstreams.pool(BackendServer("recette", backend, each), context) for each in ("a", "b")
+        }
+        assert len(pools) == 2
 
     def test_those_that_are_wanted_no_longer_are_made_anew(self) -> None:
         upstreams = Held().upstreams
-        kept, gone = (upstreams.pool(each, HTTP, None) for each in ("recette", "preproduction"))
-        upstreams.keep_only([("recette", HTTP)])
-        assert upstreams.pool("recette", HTTP, None) is kept
-        assert upstreams.pool("preproduction", HTTP, None) is not gone
+        kept, gone = (
+            upstreams.pool(BackendServer(each, HTTP), None) for each in ("recette", "preproduction")
+        )
+        upstreams.keep_only([BackendServer("recette", HTTP)])
+        assert upstreams.pool(BackendServer("recette", HTTP), None) is kept
+        assert upstreams.pool(BackendServer("preproduction", HTTP), None) is not gone
 
     def test_answers_may_have_larger_heads_than_requests(self) -> None:
-        limits = Held().upstreams.pool("recette", HTTP, None).head_limits
+        limits = Held().upstreams.pool(BackendServer("recette", HTTP), None).head_limits
         assert (limits.size, limits.fields) == (64 * 1024, 200)
 
 
@@ -85,5 +98,5 @@ class TestEndpoints:
     def test_only_https_waits_for_a_handshake(self) -> None:
         upstreams = Held().upstreams
         secure = Backend("https", "127.0.0.1", 8443, "")
-        assert upstreams.pool("recette", secure, client_context(None)).secure
-        assert not upstreams.pool("recette", HTTP, None).secure
+        assert upstreams.pool(BackendServer("recette", secure), client_context(None)).secure
+        assert not upstreams.pool(BackendServer("recette", HTTP), None).secure

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import combinations
 
-from attrs import frozen
+from attrs import field, frozen
 from cryptography import x509
 from OpenSSL import SSL
 
@@ -12,7 +12,7 @@ from sasgate.admission import EnvironmentRules
 from sasgate.environments import PRODUCTION
 from sasgate.errors import ConfigError, Fault
 from sasgate.outbound_rules import OutboundRules, OutboundTrust, load_outbound, outbound_rules
-from sasgate.pool import Balancer
+from sasgate.pool import Balancer, Pool
 from sasgate.revocation.checks import RevocationRules
 from sasgate.revocation.ocsp_responder import Responder
 from sasgate.settings import Backend, DeniedSerial, Inbound, RevocationMode, Route, Settings
@@ -26,8 +26,8 @@ from sasgate.trust import (
     load_credential,
     read_certificates,
 )
-from sasgate.upstream_tls import client_context
-from sasgate.upstreams import SASServer, Server, Upstreams
+from sasgate.upstream_tls import client_context, made_of
+from sasgate.upstreams import BackendServer, Server, Upstreams
 
 
 @frozen
@@ -72,18 +72,15 @@ class Generation:
     settings: Settings
     listeners: Mapping[str, ListenerRules]
     outbounds: Mapping[str, OutboundRules]
-    sas: tuple[SASServer, ...]
+    servers: frozenset[Server]
 
-    @property
-    def servers(self) -> Iterable[Server]:
-        """Every server that is called: those of routes by the environment of their callers."""
-        yield from self.sas
-        for rules in self.listeners.values():
-            for environment in rules.environments:
-                for route in rules.settings.routes:
-                    if route.environment in {environment.name, None}:
-                        for backend in route.backends:
-                            yield environment.name, backend
+
+@frozen
+class ServerTrust:
+    """What a backend is verified by; `made_of` is the same for the same CAs."""
+
+    context: SSL.Context = field(repr=False)
+    made_of: str
 
 
 @frozen
@@ -98,7 +95,7 @@ class Trust:
 
     anchors: Mapping[str, Anchors]
     contexts: Mapping[str, SSL.Context]
-    servers: Mapping[Backend, SSL.Context]
+    servers: Mapping[Backend, ServerTrust]
     responders: Mapping[str, Responder | None]
     staples: tuple[Staple, ...]
     outbounds: Mapping[str, OutboundTrust]
@@ -114,7 +111,7 @@ def load_trust(settings: Settings, now: datetime) -> Trust:
     faults: list[Fault] = []
     anchors: dict[str, Anchors] = {}
     contexts: dict[str, SSL.Context] = {}
-    servers: dict[Backend, SSL.Context] = {}
+    servers: dict[Backend, ServerTrust] = {}
     staples: list[Staple] = []
     responders: dict[str, Responder | None] = {}
     own: dict[str, x509.Certificate] = {}
@@ -162,8 +159,21 @@ def build(settings: Settings, trust: Trust, upstreams: Upstreams) -> Generation:
         outbound.name: outbound_rules(outbound, trust.outbounds[outbound.name], upstreams)
         for outbound in settings.outbounds
     }
-    sas = tuple(each.server for each in trust.outbounds.values())
-    return Generation(settings, listeners, outbounds, sas)
+    servers: set[Server] = {each.server for each in trust.outbounds.values()}
+    for inbound in settings.inbounds:
+        for environment in inbound.environments:
+            for route in _own(environment, inbound.routes):
+                servers.update(_server(environment, each, trust) for each in route.backends)
+    return Generation(settings, listeners, outbounds, frozenset(servers))
+
+
+def _own(environment: str, routes: Iterable[Route]) -> list[Route]:
+    return [route for route in routes if route.environment in {environment, None}]
+
+
+def _server(environment: str, backend: Backend, trust: Trust) -> BackendServer:
+    verified = trust.servers.get(backend)
+    return BackendServer(environment, backend, "" if verified is None else verified.made_of)
 
 
 def _same_client_twice(settings: Settings, anchors: Mapping[str, Anchors]) -> Iterable[Fault]:
@@ -263,15 +273,19 @@ def _listener_rules(
 def _routes(
     environment: str, routes: Iterable[Route], trust: Trust, upstreams: Upstreams
 ) -> Iterable[TargetRoute]:
-    own = [route for route in routes if route.environment in {environment, None}]
+    own = _own(environment, routes)
     # The longest prefix first; of two equal ones, that which names the environment.
     own.sort(key=lambda route: (-len(route.prefix), route.environment is None))
     for route in own:
         pools = [
-            upstreams.pool(environment, backend, trust.servers.get(backend))
-            for backend in route.backends
+            _pool(_server(environment, each, trust), trust, upstreams) for each in route.backends
         ]
         yield TargetRoute(route.prefix.encode("ascii"), Balancer(pools))
+
+
+def _pool(server: BackendServer, trust: Trust, upstreams: Upstreams) -> Pool:
+    verified = trust.servers.get(server.backend)
+    return upstreams.pool(server, None if verified is None else verified.context)
 
 
 def _environment_rules(settings: Settings, name: str, anchors: Anchors) -> EnvironmentRules:
@@ -301,11 +315,11 @@ def _responder(settings: Settings, name: str) -> Responder | None:
     return Responder(environment.ocsp, tuple(signers))
 
 
-def _server_contexts(settings: Settings, inbound: Inbound) -> Mapping[Backend, SSL.Context]:
+def _server_contexts(settings: Settings, inbound: Inbound) -> Mapping[Backend, ServerTrust]:
     secure = {backend for route in inbound.routes for backend in route.backends}
     try:
         return {
-            backend: client_context(backend.roots)
+            backend: ServerTrust(client_context(backend.roots), made_of(backend.roots))
             for backend in secure
             if backend.scheme == "https"
         }

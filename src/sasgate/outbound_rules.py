@@ -1,12 +1,10 @@
 """What is in force on one outbound listener, and how it is loaded from what is configured."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from sasgate.editor_certificate import doubts, unusable
@@ -15,7 +13,7 @@ from sasgate.identity import Identity
 from sasgate.pool import Balancer
 from sasgate.settings import Outbound, Settings
 from sasgate.trust import Anchors, UnusableFile, load_credential
-from sasgate.upstream_tls import client_context
+from sasgate.upstream_tls import client_context, made_of
 from sasgate.upstreams import SASServer, Upstreams
 
 
@@ -60,6 +58,7 @@ def load_outbound(
     environment = settings.environments[outbound.environment]
     try:
         context = client_context(environment.sas_roots, credential)
+        known_by = made_of(environment.sas_roots, credential)
     except UnusableFile as error:
         section = f"environment:{environment.name}"
         raise ConfigError(
@@ -68,15 +67,8 @@ def load_outbound(
     except SSL.Error as error:
         reason = f"OpenSSL refuses it with its key: {error}"
         raise ConfigError(settings.fault(name, "certificate", path, reason)) from error
-    digest = hashlib.sha256()
-    for each in credential.chain:
-        digest.update(each.public_bytes(Encoding.DER))
-    if environment.sas_roots is not None:
-        digest.update(environment.sas_roots.read_bytes())
     parts = urlsplit(environment.url or "")
-    server = SASServer(
-        name, parts.hostname or "", parts.port or 443, outbound.proxy, digest.hexdigest()
-    )
+    server = SASServer(name, parts.hostname or "", parts.port or 443, outbound.proxy, known_by)
     odd = tuple(doubts(credential, outbound.environment, now))
     return OutboundTrust(context, Identity.read(credential.leaf), server, odd)
 

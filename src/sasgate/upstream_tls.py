@@ -5,6 +5,7 @@ none may be, or without serverAuth (S52); so each connection has a verify callba
 which any exception refuses.
 """
 
+import hashlib
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from service_identity.cryptography import (
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
+from sasgate.identity import fingerprint
 from sasgate.tls import present, refuse
 from sasgate.trust import Credential, read_certificates
 
@@ -46,6 +48,20 @@ def client_context(roots: Path | None, credential: Credential | None = None) -> 
     for certificate in read_certificates(roots):
         store.add_cert(crypto.X509.from_cryptography(certificate))
     return context
+
+
+def made_of(roots: Path | None, credential: Credential | None = None) -> str:
+    """What stands for all that `client_context` makes a context of; the same for the same files.
+
+    The system's CAs are not looked at: where they change, a restart is needed.
+
+    Raises:
+        UnusableFile: `roots` holds no certificates.
+    """
+    presented = () if credential is None else credential.chain
+    trusted = () if roots is None else read_certificates(roots)
+    parts = (*map(fingerprint, presented), "", *map(fingerprint, trusted))
+    return hashlib.sha256(" ".join(parts).encode("ascii")).hexdigest()
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -25,17 +25,30 @@ from sasgate.upstream_tls import VerifiedServer
 
 
 @frozen
+class BackendServer:
+    """A backend as callers of one environment reach it.
+
+    `made_of` stands for the CAs that it is verified by, empty without TLS: a connection that others
+    vouched for is not used.
+    """
+
+    environment: str
+    backend: Backend
+    made_of: str = ""
+
+
+@frozen
 class SASServer:
     """SAS as one outbound listener reaches it; `proxy` is `host:port` of an egress proxy.
 
-    `presented` stands for the certificate and the CAs: a connection of another is not used (S54).
+    `made_of` stands for the certificate and the CAs: a connection of another is not used (S54).
     """
 
     listener: str
     host: str
     port: int
     proxy: str | None
-    presented: str
+    made_of: str
 
     @property
     def authority(self) -> str:
@@ -45,11 +58,11 @@ class SASServer:
 
 
 _HTTPS = 443
-Server = tuple[str, Backend] | SASServer
+Server = BackendServer | SASServer
 
 
 class Upstreams:
-    """Pools by environment and `Backend`, and by `SASServer`; made when they are first asked for.
+    """Pools by what they lead to; made when they are first asked for.
 
     Callers of different environments never share a connection: whatever a server leaves on one
     reaches nobody else's caller (S45).
@@ -61,17 +74,17 @@ class Upstreams:
         self._limits = limits
         self._pools: dict[Server, Pool] = {}
 
-    def pool(self, environment: str, backend: Backend, context: SSL.Context | None) -> Pool:
+    def pool(self, server: BackendServer, context: SSL.Context | None) -> Pool:
         """The pool of an environment's server; `context` is for one that is reached by TLS."""
-        key = environment, backend
-        if key not in self._pools:
-            self._pools[key] = self._new_pool(
+        if server not in self._pools:
+            backend = server.backend
+            self._pools[server] = self._new_pool(
                 str(backend),
                 backend.authority,
                 self._endpoint(backend, context),
                 secure=context is not None,
             )
-        return self._pools[key]
+        return self._pools[server]
 
     def sas(self, server: SASServer, context: SSL.Context) -> Pool:
         """The pool of connections to SAS."""
@@ -96,7 +109,7 @@ class Upstreams:
     def states(self) -> Iterable[tuple[str, PoolState]]:
         """How it goes with each server, with the environment or the listener that it is for."""
         for key, pool in self._pools.items():
-            yield key.listener if isinstance(key, SASServer) else key[0], pool.state
+            yield key.listener if isinstance(key, SASServer) else key.environment, pool.state
 
     def follow(self, limits: Limits) -> None:
         """Take up other limits, for connections to come."""
