@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import define, field
 from cryptography import x509
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -14,8 +15,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.python.failure import Failure
 
-from crl_judging import NOW, ORG, ROOT, sha256
+from crl_judging import NOW, ORG, ROOT, sha256, signed
 from sasgate.lab.authority import Authority
+from sasgate.lab.lists import revoked
 from sasgate.lab.pki import Lab
 from sasgate.revocation.crl import LoadedList, verify_list
 from sasgate.revocation.download import (
@@ -160,3 +162,47 @@ async def _raising(error: Exception) -> None:
 
 def _time(call: Any) -> float:
     return float(call.getTime())
+
+
+@pytest.fixture
+def world(lab: Lab, tmp_path: Path) -> World:
+    world = World(lab, tmp_path / "state" / "crl")
+    world.served[ORG_URL] = signed(lab.authorities[ORG], revoked(5), number=7)
+    return world
+
+
+@pytest.fixture
+def org(lab: Lab) -> Authority:
+    return lab.authorities[ORG]
+
+
+@pytest.fixture
+def store(world: World) -> Store:
+    """A store that holds list 7, on which serial 5 is."""
+    return world.opened()
+
+
+def refreshed(store: Store) -> None:
+    ended(store.refresh())
+
+
+def flipped(der: bytes) -> bytes:
+    """With a bit of a revoked serial turned."""
+    at = der.index(bytes.fromhex("020106"))
+    return der[: at + 2] + b"\x07" + der[at + 3 :]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def _not_modified() -> NotModified:
+    return NotModified()
+
+
+def not_modified() -> Deferred[NotModified]:
+    return Deferred.fromCoroutine(_not_modified())
+
+
+def never(*_: object) -> Deferred[Any]:
+    return Deferred()
