@@ -28,6 +28,7 @@ from sasgate.revocation.ocsp_responder import OCSPOptions
 from sasgate.revocation.ocsp_words import Answer
 from sasgate.revocation.orders import Orders
 from sasgate.revocation.plan import Plan
+from sasgate.revocation.shelf import FOLDER
 from sasgate.revocation.source import SourceState
 from sasgate.revocation.store import Store, UnusableSource
 from sasgate.settings import RevocationMode, Settings
@@ -88,7 +89,7 @@ class Oversight:
 
     @property
     def _folder(self) -> Path:
-        return self._settings.state / "crl"
+        return self._settings.state / FOLDER
 
     def ask(self, url: str, question: bytes) -> Deferred[bytes]:
         """Ask a responder by the proxy and within the limits that are in force."""

@@ -17,7 +17,7 @@ from sasgate.revocation.crl import VerifiedList, verify_into
 from sasgate.revocation.export import Exportable, newest
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.refusal import ListRefused, Refusal
-from sasgate.revocation.shelf import Kept, Record, Shelf, open_regular
+from sasgate.revocation.shelf import FOLDER, Kept, Record, Shelf, open_regular
 from sasgate.settings import RevocationMode, Settings
 from sasgate.trust import Anchors, load_anchors
 from sasgate.trusted_files import own_users
@@ -58,7 +58,7 @@ def kept_lists(settings: Settings, now: datetime) -> KeptLists:
         ConfigError: with the faults of all files of CAs.
         OSError: the folder is there, and can't be read.
     """
-    plan, folder = _plan(settings), settings.state / "crl"
+    plan, folder = _plan(settings), settings.state / FOLDER
     kept, faults = _on_shelf(folder)
     found: list[KeptList] = []
     for each in kept:

@@ -35,6 +35,9 @@ from sasgate.trusted_files import (
 )
 
 
+# Within the state folder.
+FOLDER = "crl"
+
 _VERSION = 1
 _FILE_MODE, _FOLDER_MODE = 0o640, 0o750
 _LARGEST_RECORD = 1 << 20
@@ -114,7 +117,7 @@ class Kept:
 
 
 class Shelf:
-    """The folder `<state>/crl`; everything here may raise OSError.
+    """A folder of kept lists, the daemon's `<state>/crl`; everything here may raise OSError.
 
     `owners` are the users whose records are believed, by default root and this process's own.
     """
