@@ -149,7 +149,9 @@ class InboundSite:
         A refused one has its decision, of which identical ones are told together: a scanner must
         not be worth a line a request.
         """
-        note = self._journal.access if self._admitted else self._journal.refused
+        # Of a head that could not be read nobody asked who is admitted by then.
+        admitted = self._admitted or self._judgement.verdict.outcome is Outcome.ADMITTED
+        note = self._journal.access if admitted else self._journal.refused
         environment = self._judgement.verdict.environment
         note(exchange.access(self._rules().name, environment, self._peer))
 
