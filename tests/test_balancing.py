@@ -31,6 +31,20 @@ class TestAbsence:
         pooled.pass_time(0.1)
         assert pooled.pool.available()
 
+    def test_its_state_tells_why_and_for_how_long_until_it_answers_again(self) -> None:
+        pooled = Pooled()
+        assert pooled.pool.state.reachable
+        pooled.server.refuses = DEAD
+        pooled.fail()
+        pooled.pass_time(0.25)
+        state = pooled.pool.state
+        assert (state.reachable, state.retry_in) == (False, 0.75)
+        assert state.problem
+        pooled.server.refuses = None
+        pooled.connect()
+        state = pooled.pool.state
+        assert (state.reachable, state.problem, state.retry_in) == (True, "", 0)
+
     def absences(self, tries: int) -> list[float]:
         """How long a dead server is left out after each try."""
         pooled = Pooled()

@@ -191,6 +191,37 @@ class TestItHurtsNobody:
         assert call(lab, own) == 200
 
 
+class TestOutages:
+    def test_cas_without_a_list_and_servers_out_of_reach_are_critical(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            nobody = f"http://127.0.0.1:{gone.getsockname()[1]}"
+        sources = {"addresses =": f"crl = {nobody}/list.crl\naddresses ="}
+        changes = {"ca = ca\n": f"ca = ca\n{TCP}", "mode = off": "mode = crl", **sources}
+        with GatewayProcess(write_ini(lab, tmp_path, nobody, changes=changes)) as process:
+            assert call(lab, process) == 401
+            process.wait_for(r"#(warn|error|critical)\].*/list\.crl")
+            found = status(process)
+        assert found["level"] == "critical"
+        cas = ["ACI-EL-ORG", "ACI-EL-ORG-TEST", "ACR-EL", "ACR-EL-TEST"]
+        assert found["revocation"]["lacking"] == cas
+        keys = {each["key"] for each in found["findings"]}
+        assert {"no_list", "source_failed"} <= keys
+
+    def test_a_backend_out_of_reach_is_critical_and_told_with_its_reason(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            nobody = f"http://127.0.0.1:{gone.getsockname()[1]}"
+        with GatewayProcess(with_admin(lab, tmp_path, nobody)) as process:
+            assert call(lab, process) == 502
+            found = status(process)
+        keys = [each["key"] for each in found["findings"]]
+        assert keys == ["route_dead", "server_unreachable"]
+        assert "refused" in found["findings"][1]["text"]
+
+
 class TestReload:
     def test_its_outcome_is_seen(self, own: GatewayProcess, tmp_path: Path) -> None:
         ini = tmp_path / "sasgate.ini"

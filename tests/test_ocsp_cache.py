@@ -255,6 +255,16 @@ class FailureTests(CacheCase):
             self.questions[-1].answer.callback(body)
             assert self.no_answer(word).kind is kind
 
+    def test_questions_are_counted_by_their_outcome_and_words_that_were_there(self) -> None:
+        self.waiting()
+        self.reply()
+        self.status()
+        self.waiting(self.another())
+        self.refuse(Problem.TOO_LATE)
+        (state,) = self.cache.responders
+        assert (state.answers, state.without_answer) == (1, 1)
+        assert self.cache.hits == 1
+
     def test_s32_an_error_of_our_own_refuses_and_is_logged(self) -> None:
         word = self.waiting()
         self.questions[0].answer.errback(ZeroDivisionError("oops"))

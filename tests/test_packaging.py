@@ -289,5 +289,5 @@ class TestConstraints:
 
     def test_every_line_is_an_exact_version_and_names_no_index(self) -> None:
         lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
-        exact = re.compile(r"#.*|[A-Za-z0-9._-]+==[0-9][0-9.]*")
+        exact = re.compile(r"#.*|[A-Za-z0-9._-]+==[0-9][0-9.]*(\.post[0-9]+)?")
         assert [line for line in lines if not exact.fullmatch(line)] == []
