@@ -1,11 +1,14 @@
 """Whether backends answer: a light look, shared by all who ask within a second."""
 
+import gc
+from weakref import ref
+
 import pytest
 from twisted.internet.defer import Deferred
 
 from pooled import Pooled
 from sasgate.health import Health
-from sasgate.pool import Balancer
+from sasgate.pool import Balancer, Pool
 from wires import pass_time
 
 
@@ -227,3 +230,12 @@ class TestAsking:
         looked.servers[0].wire.send(head + b"up")
         looked.pass_time(10)
         assert looked.servers[0].open == []
+
+
+def test_s56_a_server_that_a_reload_has_taken_away_is_forgotten() -> None:
+    looked, gone = Looked(), Pooled()
+    pool: ref[Pool] = ref(gone.pool)
+    assert looked.ask((*looked.routes, Balancer([gone.pool]))) == [True]
+    del gone
+    gc.collect()
+    assert pool() is None

@@ -1,6 +1,7 @@
 """Whether backends answer: a light look, kept for a second, never one a request."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from attrs import frozen
 from treq.client import HTTPClient
@@ -39,7 +40,8 @@ class Health:
         self._reactor = reactor
         self._check = check
         self._timeout = timeout
-        self._looks: dict[Pool, _Look] = {}
+        # Weakly: a server that a reload has taken away is forgotten with its pool.
+        self._looks: WeakKeyDictionary[Pool, _Look] = WeakKeyDictionary()
 
     async def available(self, balancers: tuple[Balancer, ...]) -> bool:
         """Whether each of these routes has a server that answers."""
