@@ -460,7 +460,8 @@ class TestUnusableFile:
             assert process.wait() == 1
         finally:
             process.stop()
-        assert re.search(rf"sasgate: .*\[environment:lab-test\] crl = {path}: .*{says}", process.log)
+        said = rf"sasgate: .*\[environment:lab-test\] crl = {path}: .*{says}"
+        assert re.search(said, process.log)
         assert " serves " not in process.log
         assert "Traceback" not in process.log
 
