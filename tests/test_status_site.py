@@ -70,7 +70,8 @@ class TestHost:
     @pytest.mark.parametrize(
         "host",
         ["", "evil.example", "evil.example:9180", "localhost.evil.example", "evil-localhost",
-         "127.0.0.1.evil.example", "127.0.0.1:x", "10.0.0.5", "0.0.0.0", "[2001:db8::1]:9180", "::ffff:192.0.2.1", "127.1"],
+         "127.0.0.1.evil.example", "127.0.0.1:x", "10.0.0.5", "0.0.0.0", "[2001:db8::1]:9180",
+         "::ffff:192.0.2.1", "127.1"],
     )  # fmt: skip
     def test_s58_a_name_that_was_made_to_point_here_is_not(self, host: str) -> None:
         assert not is_ours(host.encode())
