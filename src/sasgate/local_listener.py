@@ -8,10 +8,11 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 
 from sasgate.addresses import parse_peer
+from sasgate.admission import Verify
 from sasgate.client_connection import ClientConnection
+from sasgate.journal import Decision
 from sasgate.outbound import OutboundSite
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Places
@@ -33,8 +34,6 @@ _LOCAL_PROCESS = ip_address("127.0.0.1")
 class OutboundListener:
     """One outbound listener; `rules` is swapped by a reload, connections live on."""
 
-    _log = Logger("sasgate")
-
     def __init__(self, rules: OutboundRules, surroundings: Surroundings) -> None:
         self.rules = rules
         self.surroundings = surroundings
@@ -51,7 +50,7 @@ class OutboundListener:
         if self._drained is not None:
             return None
         if len(self.connections) >= MOST_CONNECTIONS:
-            self._log.warn("{name}: too many connections", name=self.rules.name)
+            self._closed_early(peer)
             return None
         shared = self.surroundings
         limits = evolve(shared.limits, answer=shared.limits.outbound_answer)
@@ -61,6 +60,19 @@ class OutboundListener:
         self.connections.add(connection)
         site.when_closed = lambda: self._left(connection)
         return connection
+
+    def _closed_early(self, peer: Address) -> None:
+        """Write it where identical events are counted: an application gone wild is no flood."""
+        self.surroundings.journal.decision(
+            Decision(
+                listener=self.rules.name,
+                environment=self.rules.environment,
+                peer=str(peer),
+                outcome="closed",
+                verify=Verify.NONE.value,
+                detail=f"the application holds {MOST_CONNECTIONS} connections already",
+            )
+        )
 
     def _current_rules(self) -> OutboundRules:
         return self.rules

@@ -19,6 +19,7 @@ from sasgate.admin.metrics import Metrics
 from sasgate.admin.pages import Pages
 from sasgate.admin.recorder import Recorder
 from sasgate.control import Answer, Control, Request
+from sasgate.control_messages import FOLDER
 from sasgate.deadlines import Deadlines
 from sasgate.ending import end_with_failure
 from sasgate.errors import ConfigError
@@ -72,7 +73,7 @@ class Gateway(Service):
         self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
         self._watch(reactor)
         handlers = {**self._oversight.handlers, "reload": self._obey_reload}
-        folder = settings.state / "control"
+        folder = settings.state / FOLDER
         self._control = Control(reactor, folder, handlers, wall=_wall_clock)
         self._notifier = Notifier(reactor)
         self._state = StateFolder()
@@ -251,6 +252,8 @@ class Gateway(Service):
         except CancelledError:
             return (_STOPS,)
         except ConfigError as error:
+            # What was made for the refused one: pools of its servers.
+            self._upstreams.keep_only(self.generation.servers)
             return tuple(map(str, error.faults))
         except Exception:
             self._log.failure("a reload failed by an error of the gateway itself")
