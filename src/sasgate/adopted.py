@@ -12,7 +12,9 @@ from typing import Any
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
-from twisted.python.systemd import ListenFDs
+
+
+_FIRST = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 
 
 class Unfit(Exception):
@@ -23,15 +25,18 @@ class Unfit(Exception):
         self.remedy = remedy
 
 
-def adopt(reactor: Any, endpoint: AdoptedStreamServerEndpoint, door: Factory) -> IListeningPort:
-    """Take callers on a socket that was passed.
+def adopt(
+    reactor: Any, endpoint: AdoptedStreamServerEndpoint, door: Factory, *, by_name: bool
+) -> IListeningPort:
+    """Take callers on a socket that was passed, and is meant by its name or by its index.
 
     Raises:
         Unfit: it is of another family, or takes no callers, or is one of several with its name.
         OSError: it is not open.
     """
-    _check_names()
     descriptor, family = endpoint.fileno, endpoint.addressFamily
+    if by_name:
+        _check_name(descriptor)
     if family == socket.AF_UNIX:
         # Twisted would open its file to everybody (SocketMode=), and remove it at the end.
         raise Unfit("a UNIX socket cannot be systemd's", "write unix: and its path")
@@ -48,11 +53,13 @@ def adopt(reactor: Any, endpoint: AdoptedStreamServerEndpoint, door: Factory) ->
     return port
 
 
-def _check_names() -> None:
-    """Two sockets of one name: callers of the one that isn't taken would wait for ever."""
-    passed = ListenFDs.fromEnvironment()
-    if len(passed.inheritedNamedDescriptors()) < len(passed.inheritedDescriptors()):
+def _check_name(descriptor: int) -> None:
+    """Of two sockets of one name Twisted finds one; callers of the other would wait for ever."""
+    # What Twisted leaves in the environment, once it has taken the rest.
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    name = names[descriptor - _FIRST] if descriptor - _FIRST < len(names) else ""
+    if names.count(name) > 1:
         raise Unfit(
-            "systemd passed several sockets of one name",
+            f"systemd passed several sockets of the name {name}",
             "keep one ListenStream= in each .socket, with a FileDescriptorName= of its own",
         )

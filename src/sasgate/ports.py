@@ -198,7 +198,7 @@ def _open(
 def _listen(reactor: Any, endpoint: str, door: Factory) -> Deferred[IListeningPort]:
     parsed = serverFromString(reactor, endpoint)
     if isinstance(parsed, AdoptedStreamServerEndpoint):
-        return maybeDeferred(adopt, reactor, parsed, door)
+        return maybeDeferred(adopt, reactor, parsed, door, by_name=":name=" in endpoint)
     return cast("Deferred[IListeningPort]", parsed.listen(door))
 
 
