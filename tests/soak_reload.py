@@ -65,13 +65,14 @@ def soak(lab: Lab, gateway: GatewayProcess, count: int, *, warm: int = 50) -> So
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
-    count = parser.parse_args().count
+    parser.add_argument("--warm", type=int, default=50)
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.create(Path(folder, "lab"))
         with BackendProcess() as backend:
             ini = write_ini(lab, Path(folder, "gateway"), backend.url)
             with GatewayProcess(ini) as gateway:
-                result = soak(lab, gateway, count)
+                result = soak(lab, gateway, asked.count, warm=asked.warm)
     print(result)
     print(*sorted(set(result.failed)), sep="\n")
     good = not result.failed and result.files[1] <= result.files[0] and result.growth < 0.05
