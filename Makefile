@@ -7,6 +7,8 @@
 #                                 what lists of revoked certificates cost, with nginx beside
 #   make bench-outbound [ROUNDS=7] [INTO=docs/performance.md]
 #                                 how long a call to SAS takes, with curl beside
+#   make soak-reload [COUNT=1000], soak-handshakes [COUNT=100000], soak-descriptors
+#                                 whether so many leave anything behind; some minutes each
 #   make clean                    back to a fresh clone
 # PYTHON=python3.12 takes another interpreter (3.11 or newer).
 
@@ -18,12 +20,13 @@ ENTRIES ?= 0 10000 100000 1000000
 INTO ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx apache2 haproxy openssl curl chromium
+PROGRAMS := nginx apache2 haproxy openssl curl chromium logrotate
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz bench-crl bench-outbound clean programs FORCE
+.PHONY: demo test lint fuzz bench-crl bench-outbound soak-reload soak-handshakes soak-descriptors \
+    clean programs FORCE
 .DELETE_ON_ERROR:
 
 demo: .make/installed
@@ -47,6 +50,16 @@ bench-crl: .make/installed
 
 bench-outbound: .make/installed
 	$(BIN)/python -m bench.outbound --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
+
+soak-reload: COUNT := $(if $(filter file,$(origin COUNT)),1000,$(COUNT))
+soak-reload: .make/installed
+	cd tests && ../$(BIN)/python soak_reload.py --count $(COUNT)
+
+soak-handshakes: .make/installed
+	cd tests && ../$(BIN)/python soak_handshakes.py --count $(COUNT)
+
+soak-descriptors: .make/installed
+	cd tests && ../$(BIN)/python soak_descriptors.py
 
 clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

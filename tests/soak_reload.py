@@ -65,7 +65,7 @@ def soak(lab: Lab, gateway: GatewayProcess, count: int, *, warm: int = 50) -> So
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--warm", type=int, default=50)
+    parser.add_argument("--warm", type=int, default=300)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.create(Path(folder, "lab"))
