@@ -85,3 +85,34 @@ def test_a_rule_that_names_the_issuer_is_taken(lab: Lab, tmp_path: Path) -> None
     text = environment("one", root, issuer, "CN=a,OU=1") + f"deny = {name}:157A\n"
     text += environment("two", root, issuer, "CN=a,OU=2")
     load_trust(load(configuration(lab, tmp_path, text)), datetime.now(UTC))
+
+
+def test_one_file_for_certificate_and_key_that_is_missing_is_named_once(
+    lab: Lab, tmp_path: Path
+) -> None:
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    path = configuration(
+        lab,
+        tmp_path,
+        environment("one", root, issuer, "CN=a,OU=1")
+        + environment("two", root, issuer, "CN=a,OU=2"),
+    )
+    certificate, key = lab.server_paths()
+    text = path.read_text().replace(f"key = {key}\n", "")
+    path.write_text(text.replace(str(certificate), str(tmp_path / "absent.pem")))
+    (fault,) = faults(path)
+    assert fault.endswith(f"[inbound] certificate = {tmp_path}/absent.pem: does not exist")
+
+
+def test_one_file_without_a_key_is_named_as_such(lab: Lab, tmp_path: Path) -> None:
+    root, issuer = lab.ca_path("ACR-EL-TEST"), lab.ca_path("ACI-EL-ORG-TEST")
+    path = configuration(
+        lab,
+        tmp_path,
+        environment("one", root, issuer, "CN=a,OU=1")
+        + environment("two", root, issuer, "CN=a,OU=2"),
+    )
+    key = lab.server_paths()[1]
+    path.write_text(path.read_text().replace(f"key = {key}\n", ""))
+    (fault,) = faults(path)
+    assert "[inbound] key = " in fault

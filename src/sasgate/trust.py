@@ -134,7 +134,10 @@ def load_credential(
     try:
         private = read_private_key(key)
     except UnusableFile as error:
-        faults.append(settings.fault(section, "key", error.path, error.reason, error.remedy))
+        fault = settings.fault(section, "key", error.path, error.reason, error.remedy)
+        # Of one PEM that cannot be read at all it was said once; `key` may not even be written.
+        if key != certificate or fault.reason not in {each.reason for each in faults}:
+            faults.append(fault)
     if chain and private is not None:
         faults.extend(
             settings.fault(section, "certificate", certificate, reason, remedy)
