@@ -1,13 +1,18 @@
 """What revocation is told of the CAs of a configuration."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.task import Clock
 
+from configurations import OWN, write
+from sasgate.config import load
+from sasgate.control_messages import Answer, Request
 from sasgate.identity import fingerprint
 from sasgate.lab import trees
 from sasgate.lab.pki import Lab
-from sasgate.oversight import chains_of
+from sasgate.oversight import Oversight, chains_of
 from sasgate.revocation.chain import Chain
 from sasgate.trust import CA, Anchors
 
@@ -36,3 +41,13 @@ def test_every_issuer_has_its_own(lab: Lab) -> None:
         test.issuers[0].sha256,
         real.issuers[0].sha256,
     ]
+
+
+def test_with_the_mode_off_there_is_nothing_to_disengage(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, OWN))
+    oversight = Oversight(Clock(), lambda: datetime.now(UTC), settings, {"own": Anchors((), ())})
+    request = Request("disengage", {}, "root", datetime.now(UTC))
+    told = oversight.handlers["disengage"](request)
+    assert isinstance(told, Answer)
+    assert not told.ok
+    assert "mode = off" in told.text

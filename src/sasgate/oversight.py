@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from sasgate.control import Handler
+from sasgate.control import Answer as Told
+from sasgate.control import Handler, Request
 from sasgate.errors import ConfigError
 from sasgate.identity import Identity
 from sasgate.log_format import escaped
@@ -107,6 +108,8 @@ class Oversight:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """What commands may ask of it, for the control folder."""
+        if self._off:
+            return {**self._orders.handlers, "disengage": _nothing_to_disengage}
         return self._orders.handlers
 
     @property
@@ -247,3 +250,7 @@ def _fault(settings: Settings, error: UnusableSource) -> ConfigError:
 
 
 _REMEDY = "put the CA's list there (DER or PEM), or name its URL"
+
+
+def _nothing_to_disengage(_: Request) -> Told:
+    return Told(ok=False, text="mode = off in [revocation]: there is nothing to disengage")
