@@ -1,5 +1,6 @@
 """What the daemon makes of orders, whoever wrote them: commands are not the only possible hand."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,13 @@ def test_refresh_says_what_each_source_gave(office: Office) -> None:
     assert answer.text.splitlines()[0].startswith("http://l.example/a.crl: CN=A, number 7, until ")
     assert answer.text.splitlines()[1] == "http://l.example/b.crl: no list yet"
     assert answer.data["sources"][0]["next_update"] == BEGINNING.isoformat()
+
+
+def test_refresh_names_a_list_that_came_expired(office: Office) -> None:
+    office.lists.states = (evolve(STATE, next_update=BEGINNING - timedelta(hours=1)), STATE)
+    expired, current = office.order("refresh").text.splitlines()
+    assert expired.endswith(", EXPIRED")
+    assert "EXPIRED" not in current
 
 
 def test_refresh_with_one_failure_is_no_success(office: Office) -> None:

@@ -109,7 +109,7 @@ class Orders:
 
     def _refresh(self, request: Request) -> Deferred[Answer]:
         _arguments(request)
-        return self.store.refresh().addCallback(_refreshed)
+        return self.store.refresh().addCallback(_refreshed, self.wall())
 
     def _forget(self, request: Request) -> Answer:
         given = _arguments(request, "issuer", "reason")
@@ -160,18 +160,19 @@ def _told(by_hand: ByHand, names: str, replaced: ByHand | None) -> Iterable[str]
     yield "It ends by itself then, or by: sasgate engage"
 
 
-def _refreshed(states: tuple[SourceState, ...]) -> Answer:
-    lines = [f"{each.source}: {each.error or _held(each)}" for each in states]
+def _refreshed(states: tuple[SourceState, ...], now: datetime) -> Answer:
+    lines = [f"{each.source}: {each.error or _held(each, now)}" for each in states]
     data = {"sources": [asdict(each, value_serializer=_plain) for each in states]}
     text = "\n".join(lines) or "No source of lists is configured."
     return Answer(ok=not any(each.error for each in states), text=text, data=data)
 
 
-def _held(state: SourceState) -> str:
+def _held(state: SourceState, now: datetime) -> str:
     if state.next_update is None:
         return "no list yet"
     number = "without a number" if state.number is None else f"number {state.number}"
-    return f"{state.issuer_name}, {number}, until {_local(state.next_update)}"
+    expired = ", EXPIRED" if state.next_update < now else ""
+    return f"{state.issuer_name}, {number}, until {_local(state.next_update)}{expired}"
 
 
 def _plain(_: object, __: object, value: object) -> object:
