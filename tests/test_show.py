@@ -456,6 +456,11 @@ class TestDamage:
         assert reason in shown(path)
         assert f"wrong: item 1: {''}" in wrong(path)
 
+    def test_what_is_neither_is_not_called_der(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        path.write_bytes(b"hello")
+        assert shown(path).startswith(f"{path}\n1. 5 bytes")
+
     @pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
     def test_what_cannot_be_read_is_named(self, tmp_path: Path, kind: str) -> None:
         path = tmp_path / "a"

@@ -12,7 +12,7 @@ from cryptography import x509
 from sasgate.commands.description import cut, details, title
 from sasgate.commands.examination import Examination, Item, examine
 from sasgate.commands.fetch_ca import NotFetched, from_folder
-from sasgate.contents import Contents, UnreadableFile, contents, read_file
+from sasgate.contents import Contents, Unreadable, UnreadableFile, contents, read_file
 from sasgate.environments import PRESETS
 from sasgate.fitness import PublishedCAs, Verdict
 from sasgate.identity import fingerprint
@@ -91,8 +91,14 @@ def _lines(examination: Examination) -> Iterator[str]:
     for item in examination.items:
         if item.path != path:
             path = item.path
-            yield f"{click.format_filename(path)}: {'PEM' if item.contents.pem else 'DER'}"
+            yield f"{click.format_filename(path)}{_form(item)}"
         yield from _item_lines(examination, item)
+
+
+def _form(item: Item) -> str:
+    if item.contents.pem:
+        return ": PEM"
+    return "" if isinstance(item.value, Unreadable) else ": DER"
 
 
 def _item_lines(examination: Examination, item: Item) -> Iterator[str]:
