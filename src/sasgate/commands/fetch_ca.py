@@ -26,6 +26,7 @@ from sasgate.trust import UnusableFile, read_certificates
 WAIT = 10.0
 WHOLE = 30.0
 LARGEST = 64 * 1024
+_OTHERWISE = "through a proxy: set http_proxy; files from elsewhere: --from DIR"
 _SUFFIXES = (".cer", ".crt", ".pem", ".der")
 
 
@@ -92,13 +93,17 @@ def from_ans(ca: PublishedCA, wait: float = WAIT, whole: float = WHOLE) -> bytes
     except HTTPError as error:
         raise NotFetched(f"{ca.url}: HTTP {error.code} {error.reason}") from None
     except URLError as error:
-        raise NotFetched(f"{ca.url}: {error.reason}") from None
+        raise NotFetched(f"{ca.url}: {_plain(error.reason)}; {_OTHERWISE}") from None
     except (OSError, HTTPException) as error:
-        raise NotFetched(f"{ca.url}: {error}") from None
+        raise NotFetched(f"{ca.url}: {_plain(error)}; {_OTHERWISE}") from None
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
         return _pinned(ca, Path(file.name), ca.url)
+
+
+def _plain(reason: object) -> str:
+    return reason.strerror or str(reason) if isinstance(reason, OSError) else str(reason)
 
 
 def keep(path: Path, der: bytes, sha256: str) -> str:

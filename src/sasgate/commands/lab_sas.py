@@ -38,9 +38,27 @@ close    as SAS does, and the connection is closed without notice"""
     metavar="WORD",
     help="How calls are answered.",
 )
-@click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True)
-@click.option("--revoke", "revoked", multiple=True, metavar="NAME", help="An editor's certificate.")
-@click.option("--unregister", "unknown", multiple=True, metavar="NAME", help="An editor.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    help="How long slow takes.",
+)
+@click.option(
+    "--revoke",
+    "revoked",
+    multiple=True,
+    metavar="NAME",
+    help="Answer this editor, ACME_TEST or ACME_PROD, 401 as revoked.",
+)
+@click.option(
+    "--unregister",
+    "unknown",
+    multiple=True,
+    metavar="NAME",
+    help="Answer this editor 403: its CN and OU are not known.",
+)
 def sas(
     directory: Path,
     port: int,

@@ -281,7 +281,7 @@ def main(port: int) -> None:
 
     def complain(failure: Failure) -> None:
         failure.trap(CannotListenError)
-        raise SystemExit(str(failure.value))
+        raise SystemExit(f"{failure.value}; choose another --port")
 
     def serve(reactor: Any) -> Deferred[None]:
         endpoint = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
