@@ -18,7 +18,7 @@ from sasgate.lab.pki import Lab
 
 _CLIENTS = 4
 # Who comes to know a client for the first time, or fills caches, has done so by then.
-_WARM = 2000
+_WARM = 5000
 _MOST = 0.05
 
 
