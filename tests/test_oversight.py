@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.task import Clock
+from twisted.python.threadpool import ThreadPool
 
 from configurations import OWN, write
 from sasgate.config import load
@@ -43,9 +44,15 @@ def test_every_issuer_has_its_own(lab: Lab) -> None:
     ]
 
 
+class _Reactor(Clock):
+    def getThreadPool(self) -> ThreadPool:
+        """One that is never started: nothing is done before `open`."""
+        return ThreadPool()
+
+
 def test_with_the_mode_off_there_is_nothing_to_disengage(tmp_path: Path) -> None:
     settings = load(write(tmp_path, OWN))
-    oversight = Oversight(Clock(), lambda: datetime.now(UTC), settings, {"own": Anchors((), ())})
+    oversight = Oversight(_Reactor(), lambda: datetime.now(UTC), settings, {"own": Anchors((), ())})
     request = Request("disengage", {}, "root", datetime.now(UTC))
     told = oversight.handlers["disengage"](request)
     assert isinstance(told, Answer)
