@@ -5,6 +5,7 @@ pools of one route. A request is tried on another connection only where nothing 
 """
 
 import select
+import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -166,9 +167,10 @@ class UpstreamConnection(TwistedProtocol):
     def is_usable(self) -> bool:
         """Whether an idle connection still stands: nothing to read, not even its end.
 
-        The reactor may not have looked yet when a server closes at its own idle limit.
+        The reactor may not have looked yet when a server closes at its own idle limit; and of what
+        it has read, TLS may hold a record that came in one piece with the answer before (S45).
         """
-        if self._closed:
+        if self._closed or (self.pool.secure and _has_more(self.transport.getHandle())):
             return False
         poll = select.poll()
         poll.register(self.transport.fileno(), select.POLLIN)
@@ -238,6 +240,17 @@ class UpstreamConnection(TwistedProtocol):
 
     def stopProducing(self) -> None:
         """Nothing: `connectionLost` follows."""
+
+
+def _has_more(connection: SSL.Connection) -> bool:
+    """Whether anything but silence is next on a TLS connection; nothing is taken from it."""
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except SSL.WantReadError:
+        return False
+    except SSL.Error:
+        return True
+    return True
 
 
 _NOT_WHOLE = "the server closed the connection before its answer was whole"
