@@ -5,6 +5,7 @@ not what it should be is a `ConfigError` that names the file (S1, S55, S57). The
 store of CAs is never consulted for clients.
 """
 
+import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -327,7 +328,9 @@ def is_key_of(key: PrivateKey, certificate: x509.Certificate) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_opened) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnusableFile(path, "is not a regular file")
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise UnusableFile(path, unread(error)) from error
@@ -336,6 +339,11 @@ def _read(path: Path) -> bytes:
     if len(content) > _LARGEST_FILE:
         raise UnusableFile(path, "is larger than 1 MiB: not a certificate or key")
     return content
+
+
+def _opened(path: str, flags: int) -> int:
+    # A pipe in its place must not make the daemon wait for whoever writes to it (S55, S56).
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _what_it_is(content: bytes) -> str:
