@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -226,9 +226,25 @@ class _Given:
             return None
 
     def restore(self) -> None:
-        with suppress(OSError):
-            self.path.chmod(stat.S_IMODE(self.found.st_mode))
-            os.chown(self.path, self.found.st_uid, self.found.st_gid)
+        with suppress(OSError), _socket_at(self.path) as ours:
+            ours.chmod(stat.S_IMODE(self.found.st_mode))
+            os.chown(ours, self.found.st_uid, self.found.st_gid)
+
+
+@contextmanager
+def _socket_at(path: Path) -> Iterator[Path]:
+    """A path that stays the socket's, whatever takes its place in a folder where others write.
+
+    Raises:
+        OSError: what is there is no socket; a link to one, or to a key, is none.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), str(path))
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def _given_path(port: OpenPort) -> Path | None:
@@ -244,10 +260,11 @@ def _give_away(settings: Settings, port: OpenPort) -> None:
     if path is None or wanted.mode is None:
         return
     try:
-        path.chmod(wanted.mode)
-        if wanted.owner is not None:
-            user, _, group = wanted.owner.partition(":")
-            shutil.chown(path, user, group or None)
+        with _socket_at(path) as ours:
+            ours.chmod(wanted.mode)
+            if wanted.owner is not None:
+                user, _, group = wanted.owner.partition(":")
+                shutil.chown(ours, user, group or None)
     except (OSError, LookupError) as error:
         reason = f"{path} cannot be given to them: {error}"
         raise ConfigError(
