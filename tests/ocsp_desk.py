@@ -63,7 +63,7 @@ class CacheCase(SynchronousTestCase):
         self.clock = Clock()
         self.jump = timedelta()
         self.questions: list[Question] = []
-        self.announced: list[tuple[Identity, Answer]] = []
+        self.announced: list[Identity] = []
         self.leaf = Identity.read(self.world.leaf)
         self.certificates = {self.world.leaf.serial_number: self.world.leaf}
         self.cache = self.make(OCSPOptions())
@@ -74,7 +74,7 @@ class CacheCase(SynchronousTestCase):
             self.wall,
             self.ask,
             options,
-            announce=lambda leaf, answer: self.announced.append((leaf, answer)),
+            announce=self.announced.append,
         )
 
     def wall(self) -> datetime:

@@ -26,7 +26,7 @@ from sasgate.revocation.disengagement import ByHand, Disengagements
 from sasgate.revocation.lists import Lists
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_responder import OCSPOptions
-from sasgate.revocation.ocsp_words import Answer, AnswerRefused, Problem
+from sasgate.revocation.ocsp_words import AnswerRefused, Problem
 from sasgate.settings import RevocationMode
 from tls_memory import Ends, client_context, ends
 from wires import Wire
@@ -120,8 +120,8 @@ class RevokingGateway(MemoryGateway):
     def _word_changed(self) -> None:
         self.checks.changed()
 
-    def _revoked(self, leaf: Identity, answer: Answer) -> None:
-        self.checks.answer_revoked(leaf, answer)
+    def _revoked(self, leaf: Identity) -> None:
+        self.checks.answer_revoked(leaf)
 
     def serial(self, client: str = "recette") -> int:
         return self.lab.clients[client].certificate.serial_number

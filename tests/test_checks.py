@@ -87,8 +87,8 @@ class ChecksCase(CacheCase):
     def _changed(self) -> None:
         self.checks.changed()
 
-    def _revoked(self, leaf: Any, answer: Any) -> None:
-        self.checks.answer_revoked(leaf, answer)
+    def _revoked(self, leaf: Any) -> None:
+        self.checks.answer_revoked(leaf)
 
     @property
     def issuer(self) -> str:

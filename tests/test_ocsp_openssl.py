@@ -210,7 +210,7 @@ class ResponderTests(TestCase):
                 lambda: datetime.now(UTC),
                 OCSPClient(reactor, Limits(ocsp_time=30)).ask,
                 options,
-                announce=lambda _leaf, _answer: None,
+                announce=lambda _leaf: None,
             )
             self.addCleanup(cache.close)
             found: dict[str, CertStatus | Problem] = {}

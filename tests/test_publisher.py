@@ -282,7 +282,7 @@ class WithinTests(TestCase):
             lambda: datetime.now(UTC),
             client.ask,
             OCSPOptions(),
-            announce=lambda _leaf, _answer: None,
+            announce=lambda _leaf: None,
         )
         self.addCleanup(cache.close)
         assert await self.status(cache, publisher, "recette") is CertStatus.GOOD

@@ -26,7 +26,6 @@ from sasgate.revocation.loading import LoadLimits, load_list
 from sasgate.revocation.ocsp_cache import OCSPCache
 from sasgate.revocation.ocsp_client import OCSPClient
 from sasgate.revocation.ocsp_responder import OCSPOptions
-from sasgate.revocation.ocsp_words import Answer
 from sasgate.revocation.orders import Orders
 from sasgate.revocation.plan import Plan
 from sasgate.revocation.shelf import FOLDER
@@ -188,8 +187,8 @@ class Oversight:
     def _word_changed(self) -> None:
         self.checks.changed()
 
-    def _revoked(self, leaf: Identity, answer: Answer) -> None:
-        self.checks.answer_revoked(leaf, answer)
+    def _revoked(self, leaf: Identity) -> None:
+        self.checks.answer_revoked(leaf)
 
     def _name_of(self, sha256: str) -> str:
         return self._plan.stems.get(sha256, sha256)

@@ -190,9 +190,8 @@ class Checks:
             elif known.is_outage():
                 self._outages.unknown(chain.leaf.issuer, known.unknown_since(now))
 
-    def answer_revoked(self, leaf: Identity, answer: Answer) -> None:
+    def answer_revoked(self, leaf: Identity) -> None:
         """Cut the connections of a certificate that OCSP has just revoked."""
-        del answer
         self.changed()
         for chain in self.live.chains:
             if chain.sha256 == leaf.sha256:

@@ -36,7 +36,7 @@ from sasgate.settings import OCSPNonce
 
 
 Ask = Callable[[str, bytes], Deferred[bytes]]
-Announce = Callable[[Identity, Answer], None]
+Announce = Callable[[Identity], None]
 
 
 def _new_nonce() -> bytes:
@@ -202,7 +202,7 @@ class OCSPCache:
             record.answered(wall)
         self._records(entry)[0].answers += 1
         if entry.take(answer, self._clock.seconds(), wall, self._options.cap):
-            self._tell_of_revocation(entry.leaf, answer)
+            self._tell_of_revocation(entry.leaf)
         return answer
 
     def _fail(self, failure: Failure, entry: Entry, began: float) -> Word:
@@ -238,9 +238,9 @@ class OCSPCache:
             self._look_at(entry, entry.due)
         entry.tell(word)
 
-    def _tell_of_revocation(self, leaf: Identity, answer: Answer) -> None:
+    def _tell_of_revocation(self, leaf: Identity) -> None:
         try:
-            self._announce(leaf, answer)
+            self._announce(leaf)
         except Exception:
             self._log.failure("serial {serial} is revoked; telling so failed", serial=leaf.serial)
 
