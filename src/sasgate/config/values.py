@@ -258,7 +258,8 @@ def denial(text: str) -> Denial:
     if not colon or ":" in issuer_cn or not issuer_cn.strip() or not _SERIAL.fullmatch(serial):
         raise Rejected(
             "is neither a SHA-256 fingerprint nor ISSUER-CN:serial",
-            "write 64 hexadecimal digits, or the serial in hexadecimal without colons",
+            "write the issuer's CN, a colon and the serial in hexadecimal without colons; or 64 "
+            "hexadecimal digits",
         )
     return DeniedSerial(issuer_cn.strip(), serial.upper().lstrip("0") or "0")
 
