@@ -1,4 +1,4 @@
-"""The calls that are measured: TLS 1.3 with a client certificate, and one GET or many.
+"""The calls that are measured: TLS with a client certificate, and one GET or many.
 
 On the standard library's `ssl`, for three reasons. Each answer is looked at, which neither `ab` nor
 `openssl s_time` does: a call that was refused must not pass for a cheap one. No session is ever
@@ -77,9 +77,12 @@ class Caller:
 
     @classmethod
     def of(cls, port: int, roots: Path, pem: Path, request: bytes = _REQUEST) -> "Caller":
-        """`roots` knows the server, `pem` has the client's key and leaf, or its whole chain."""
+        """`roots` knows the server, `pem` has the client's key and leaf, or its whole chain.
+
+        TLS 1.3 where the server speaks it, else 1.2: the server's configuration chooses.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_verify_locations(roots)
         context.load_cert_chain(pem)
         return cls(port, context, request)

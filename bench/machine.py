@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 
@@ -16,12 +17,31 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)
 
 
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for each in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += children(each)
+    return found
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """The same of a process and all below it that are alive."""
+    found = 0.0
+    for each in family(pid):
+        # A child may end between the two looks; the process itself must not.
+        with suppress(OSError) if each != pid else nullcontext():
+            found += cpu_seconds(each)
+    return found
+
+
 def settled_cpu_seconds(pid: int, quiet: float = 0.05) -> float:
-    """The same, once the process has come to rest: what a call leaves to do is part of it."""
-    before = cpu_seconds(pid)
+    """The same, once all of them have come to rest: what a call leaves to do is part of it."""
+    before = family_cpu_seconds(pid)
     while True:
         time.sleep(quiet)
-        now = cpu_seconds(pid)
+        now = family_cpu_seconds(pid)
         if now - before < quiet / 50:
             return now
         before = now

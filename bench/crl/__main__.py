@@ -14,12 +14,13 @@ import click
 from attrs import frozen
 
 from bench.client import WrongAnswer
-from bench.contenders import backend, nginx_is_installed
+from bench.contenders import backend
 from bench.crl import connections, loading
 from bench.crl.connections import Bench
 from bench.crl.report import report
 from bench.machine import load
 from bench.page import NoPlace, around, put
+from bench.peers.nginx import PROGRAM as NGINX
 from sasgate.lab.pki import Lab, NotALab
 from sasgate.lab.processes import Ending, NotReady, Stopped
 
@@ -81,7 +82,9 @@ def _measured(extent: _Extent, lab: Path | None, ending: Ending) -> list[str]:
             bench = Bench(
                 made, folder, port, ending, extent.rounds, extent.calls, extent.callers, _say
             )
-            calling = connections.measure(bench, extent.counts, beside_nginx=nginx_is_installed())
+            calling = connections.measure(
+                bench, extent.counts, beside_nginx=NGINX.found() is not None
+            )
             taking_up = loading.measure(bench, extent.counts[-1])
         return report(calling, taking_up, f"{before}, {load()}")
 

@@ -15,10 +15,10 @@ from random import Random
 from attrs import field, frozen
 
 from bench.client import WrongAnswer
-from bench.contenders import Contender, gateway, nginx
+from bench.contenders import Contender, gateway
 from bench.crl.lists import REVOKED, Lists
 from bench.figures import Spread
-from bench.machine import settled_cpu_seconds
+from bench.peers.nginx import nginx
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
 
@@ -121,7 +121,7 @@ def _require_refusal(lab: Lab, key: Key, contender: Contender) -> None:
 def _slice(bench: Bench, contender: Contender, calls: int) -> float:
     """Milliseconds of CPU a call, over so many calls or as long as a slice may take."""
     caller = contender.caller(bench.lab)
-    before, until = settled_cpu_seconds(contender.pid), time.monotonic() + _LONGEST
+    before, until = contender.cpu_seconds(), time.monotonic() + _LONGEST
     numbers = iter(range(calls))
 
     def call() -> int:
@@ -137,4 +137,4 @@ def _slice(bench: Bench, contender: Contender, calls: int) -> float:
     with ThreadPoolExecutor(bench.callers) as pool:
         # All of them are waited for before the first result, or failure, is looked at.
         done = sum(each.result() for each in [pool.submit(call) for _ in range(bench.callers)])
-    return (settled_cpu_seconds(contender.pid) - before) / max(done, 1) * 1000
+    return (contender.cpu_seconds() - before) / max(done, 1) * 1000

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from datetime import date
 
-from bench.contenders import nginx_is_installed, nginx_version
 from bench.crl.connections import AGAIN, NGINX, SASGATE, Connections, Key
 from bench.crl.loading import BUSY, KINDS, QUIET, Load, Loading
 from bench.figures import Spread, Target, table
 from bench.machine import description
+from bench.peers.nginx import PROGRAM
 
 
 def report(connections: Connections, loading: Loading, load: str) -> list[str]:
     """All of it; `load` is how busy the machine was at the beginning and the end."""
-    nginx = f", nginx {nginx_version()}" if nginx_is_installed() else ""
+    nginx = f", nginx {PROGRAM.own_version()}" if PROGRAM.found() else ""
     return [
         f"Measured on {date.today():%Y-%m-%d}: {description()}{nginx}.",  # noqa: DTZ011 - for people
         f"Load average at the beginning and at the end: {load}.",

@@ -7,7 +7,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from bench.backend import BODY
-from bench.contenders import PATIENCE, TWISTD, free_port, nginx_program, running
+from bench.contenders import PATIENCE, TWISTD, free_port, running
+from bench.peers.nginx import PROGRAM as NGINX
 from sasgate.lab import trees
 from sasgate.lab.authority import pem_of
 from sasgate.lab.pki import Lab
@@ -116,7 +117,7 @@ def _sas(lab: Lab, folder: Path, ending: Ending) -> Iterator[int]:
         body=BODY.decode("ascii"),
     )
     config.write_text(text, "utf-8")
-    command = (nginx_program(), "-c", config, "-e", "stderr", "-p", folder)
+    command = (NGINX.path(), "-c", config, "-e", "stderr", "-p", folder)
     with running("nginx", command, folder / "log", ending) as process:
         process.wait_for("using the", ending, PATIENCE)
         yield port

@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Mapping
 from datetime import date
 
-from bench.contenders import nginx_version, openssl_of_gateway, openssl_of_nginx
+from bench.contenders import openssl_of_gateway
 from bench.figures import Spread, Target, table
 from bench.machine import description
 from bench.outbound.calls import AGAIN, CURL, CURL_ITSELF, CURL_THROUGH, KEPT, THROUGH, Latencies
+from bench.peers.nginx import PROGRAM as NGINX
 
 
 MOST = 0.1
@@ -62,8 +63,8 @@ def targets(latencies: Latencies) -> list[Target]:
 
 def _versions() -> str:
     return (
-        f"OpenSSL {openssl_of_gateway()} in sasgate; nginx {nginx_version()}"
-        f" with OpenSSL {openssl_of_nginx()}; {_curl_version()}"
+        f"OpenSSL {openssl_of_gateway()} in sasgate; nginx {NGINX.own_version()}"
+        f" with OpenSSL {NGINX.openssl_version()}; {_curl_version()}"
     )
 
 
