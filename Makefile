@@ -7,6 +7,8 @@
 #                                 what lists of revoked certificates cost, with nginx beside
 #   make bench-outbound [ROUNDS=7] [INTO=docs/performance.md]
 #                                 how long a call to SAS takes, with curl beside
+#   make bench-floor [ROUNDS=7] [INTO=docs/performance.md]
+#                                 what OpenSSL itself needs for a handshake
 #   make soak-reload [COUNT=1000], soak-handshakes [COUNT=100000], soak-descriptors
 #                                 whether so many leave anything behind; some minutes each
 #   make clean                    back to a fresh clone
@@ -20,12 +22,13 @@ ENTRIES ?= 0 10000 100000 1000000
 INTO ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx apache2 haproxy openssl curl chromium logrotate
+PROGRAMS := nginx apache2 haproxy stunnel openssl curl chromium logrotate
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz bench-crl bench-outbound soak-reload soak-handshakes soak-descriptors \
+.PHONY: demo test lint fuzz bench-crl bench-floor bench-outbound bench-revocation \
+    soak-reload soak-handshakes soak-descriptors \
     clean programs FORCE
 .DELETE_ON_ERROR:
 
@@ -50,6 +53,9 @@ bench-crl: .make/installed
 
 bench-outbound: .make/installed
 	$(BIN)/python -m bench.outbound --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
+
+bench-floor: .make/installed
+	$(BIN)/python -m bench.floor --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
 
 soak-reload: COUNT := $(if $(filter file,$(origin COUNT)),1000,$(COUNT))
 soak-reload: .make/installed
