@@ -10,8 +10,9 @@ from typing import Any
 
 from attrs import frozen
 
+import raw_client
 from processes import GatewayProcess
-from raw_client import PATIENCE, Answer, Wire, request
+from raw_client import PATIENCE, Answer, Wire
 from sasgate.lab import trees
 from sasgate.lab.authority import Credential
 from sasgate.lab.pki import Lab
@@ -21,6 +22,14 @@ from sasgate.lab.sas_server import SASServer
 
 Section = Mapping[str, object]
 BODY = b'{"resourceType": "Appointment", "status": "booked"}'
+
+
+def request(method: str, target: str, *fields: str, body: bytes = b"") -> bytes:
+    """A request as programs of this host send it."""
+    sent = raw_client.request(method, target, *fields, body=body)
+    return sent.replace(b"Host: gateway.example\r\n", b"Host: localhost\r\n", 1)
+
+
 POST = request("POST", APPOINTMENT, "Content-Type: application/json", body=BODY)
 GET = request("GET", APPOINTMENT)
 PATIENTLY = {"outbound_answer": 60}

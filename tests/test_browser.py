@@ -69,7 +69,7 @@ def address(gateway: Gateway) -> str:
 
 
 @contextmanager
-def browsing(language: str) -> Iterator[Any]:
+def browsing(language: str, *arguments: str) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in (
@@ -79,6 +79,7 @@ def browsing(language: str) -> Iterator[Any]:
         "--disable-background-networking",
         "--no-proxy-server",
         "--window-size=1280,1900",
+        *arguments,
     ):
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"intl.accept_languages": language})

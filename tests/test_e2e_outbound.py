@@ -16,10 +16,11 @@ from applications import (
     Application,
     local_url,
     outcome,
+    request,
     write_outbound,
 )
 from processes import GatewayProcess
-from raw_client import Answer, Wire, request
+from raw_client import Answer, Wire
 from sasgate.lab.pki import Lab
 from sasgate.lab.sas_answers import APPOINTMENT
 from sasgate.lab.sas_answers import Answer as SASAnswer
@@ -230,10 +231,28 @@ class TestNoOpenRelay:
         (call,) = sas.calls
         assert (call.target, call.values("host")) == (arrives, [f"localhost:{sas.port}"])
 
-    def test_another_host_changes_nothing(self, app: Application, sas: SASServer) -> None:
-        app.ask(b"GET /a HTTP/1.1\r\nHost: evil.example:25\r\n\r\n", "GET")
+    @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]:8081", "app.localhost"])
+    def test_another_host_changes_nothing(
+        self, app: Application, sas: SASServer, host: str
+    ) -> None:
+        app.ask(f"GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(), "GET")
         (call,) = sas.calls
         assert call.values("host") == [f"localhost:{sas.port}"]
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            "Host: evil.example:25",
+            "Host: localhost\r\nOrigin: https://evil.example",
+            "Host: localhost\r\nSec-Fetch-Site: cross-site",
+        ],
+    )
+    def test_no_web_page_of_this_host_calls_sas(
+        self, app: Application, sas: SASServer, lines: str
+    ) -> None:
+        text = outcome(app.ask(f"GET /a HTTP/1.1\r\n{lines}\r\n\r\n".encode(), "GET"), 403)
+        assert text.endswith(NOT_SENT)
+        assert sas.calls == []
 
     @pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
     def test_there_is_no_tunnel(self, app: Application, sas: SASServer, method: str) -> None:

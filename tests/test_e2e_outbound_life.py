@@ -21,10 +21,11 @@ from applications import (
     local_url,
     outcome,
     own_file,
+    request,
     write_outbound,
 )
 from processes import GatewayProcess, twistd_result
-from raw_client import PATIENCE, Answer, Wire, request
+from raw_client import PATIENCE, Answer, Wire
 from sasgate.identity import NamePair
 from sasgate.lab import trees
 from sasgate.lab.authority import Credential

@@ -15,10 +15,10 @@ import pytest
 from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from applications import Application, outcome, own_file, write_outbound
+from applications import Application, outcome, own_file, request, write_outbound
 from processes import GatewayProcess
 from raw_backend import RawBackend
-from raw_client import Answer, request
+from raw_client import Answer
 from sas_neighbours import (
     FEW,
     FEW_CALLS,

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from applications import Application, write_outbound
+from applications import Application, request, write_outbound
 from processes import GatewayProcess
-from raw_client import request
 from sasgate.lab.pki import Lab
 
 

@@ -17,17 +17,19 @@ from twisted.logger import LogEvent
 from applications import write_outbound
 from front import answers
 from memory_gateway import KeptJournal
+from sasgate.browsers import Way
 from sasgate.client_connection import ClientConnection
 from sasgate.config import load
 from sasgate.deadlines import Deadlines
 from sasgate.generation import load_trust
 from sasgate.http1 import HeadLimits
 from sasgate.lab.pki import Lab
+from sasgate.local_listener import way_to
 from sasgate.outbound import OutboundSite, _origin_form
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Places
 from sasgate.pool import Balancer, Pool
-from sasgate.settings import Limits
+from sasgate.settings import Limits, Listen
 from sasgate.surroundings import Surroundings
 from strict_http import read_strictly
 from wires import Server, Wire, pass_time
@@ -35,7 +37,7 @@ from wires import Server, Wire, pass_time
 
 pytestmark = pytest.mark.usefixtures("no_failure_logged")
 
-GET = b"GET /fhir HTTP/1.1\r\nHost: a\r\n\r\n"
+GET = b"GET /fhir HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 NOT_SENT = "Nothing of the request was sent: it may be sent again."
 HERE = ip_address("127.0.0.1")
@@ -75,10 +77,11 @@ class Applications:
             checks=None,  # type: ignore[arg-type]
         )
         self.places = Places(2, 2)
+        self.way = Way.LOOPBACK
         self._deadlines = deadlines
 
     def site(self) -> OutboundSite:
-        return OutboundSite(lambda: self.rules, HERE, self.surroundings, self.places)
+        return OutboundSite(lambda: self.rules, HERE, self.way, self.surroundings, self.places)
 
     def call(self, data: bytes = GET) -> Wire:
         connection = ClientConnection(
@@ -134,7 +137,7 @@ class TestPlaces:
     ) -> None:
         for _ in range(3):
             apps.call()
-        apps.call(b"GET /left HTTP/1.1\r\nHost: a\r\n\r\n").close()
+        apps.call(b"GET /left HTTP/1.1\r\nHost: localhost\r\n\r\n").close()
         apps.call()
         for wire in apps.sas.wires * 2:
             wire.send(OK)
@@ -171,6 +174,73 @@ class TestPlaces:
         assert apps.sas.attempts == 0
 
 
+PAGES = {
+    "form": "Host: localhost\r\nOrigin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n",
+    "image": "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n",
+    "sandbox": "Host: localhost\r\nOrigin: null\r\n",
+    "rebound": "Host: evil.example:8081\r\nOrigin: http://evil.example:8081\r\n",
+}
+
+
+def of_page(lines: str, method: str = "POST") -> bytes:
+    length = "Content-Type: text/plain\r\nContent-Length: 2\r\n"
+    return f"{method} /fhir HTTP/1.1\r\n{lines}{length}\r\n{{}}".encode()
+
+
+class TestPages:
+    """S53: a web page that a browser of this host shows reaches the port, and not SAS."""
+
+    @pytest.mark.parametrize("lines", PAGES.values(), ids=PAGES)
+    @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+    def test_nothing_of_its_request_is_sent(
+        self, apps: Applications, lines: str, method: str
+    ) -> None:
+        text = fault(apps.call(of_page(lines, method)), 403)
+        assert text.startswith("sasgate, 403 Forbidden: ")
+        assert "Call from a program" in text
+        assert text.endswith(NOT_SENT)
+        assert (apps.sas.attempts, apps.free) == (0, 2)
+
+    def test_the_journal_says_why(self, apps: Applications, logged: list[LogEvent]) -> None:
+        apps.call(of_page(PAGES["form"]))
+        (access,) = apps.journal.accesses
+        assert (access.status, access.backend) == (403, "")
+        assert "Sec-Fetch-Site" in access.error
+        assert [event for event in logged if "meaning" in event] == []
+
+    def test_no_page_of_another_origin_may_read_the_refusal(self, apps: Applications) -> None:
+        assert b"access-control" not in apps.call(of_page(PAGES["form"])).take().lower()
+
+    @pytest.mark.parametrize("lines", PAGES.values(), ids=PAGES)
+    def test_by_a_socket_no_browser_comes(self, apps: Applications, lines: str) -> None:
+        apps.way = Way.SOCKET
+        apps.call(of_page(lines))
+        assert apps.sas.attempts == 1
+
+    def test_by_the_network_names_are_not_known(self, apps: Applications) -> None:
+        apps.way = Way.NETWORK
+        apps.call(of_page(PAGES["rebound"]))
+        assert apps.sas.attempts == 1
+
+
+class TestWays:
+    @pytest.mark.parametrize(
+        ("listen", "way"),
+        [
+            ("tcp:8081:interface=127.0.0.1", Way.LOOPBACK),
+            ("tcp:8081:interface=localhost", Way.LOOPBACK),
+            (r"tcp:8081:interface=\:\:1", Way.LOOPBACK),
+            ("unix:/run/sas.sock", Way.SOCKET),
+            ("systemd:domain=UNIX:index=0", Way.SOCKET),
+            ("tcp:8081", Way.NETWORK),
+            ("tcp:8081:interface=10.0.0.5", Way.NETWORK),
+            ("systemd:domain=INET:index=0", Way.NETWORK),
+        ],
+    )
+    def test_by_what_is_listened_on(self, listen: str, way: Way) -> None:
+        assert way_to(Listen(listen, proxied=False)) is way
+
+
 class TestSent:
     """What is said of the request is so."""
 
@@ -190,7 +260,7 @@ class TestSent:
         assert fault(wire, 504).endswith(MAYBE_SENT)
 
     def test_it_may_have_been_where_the_body_does_not_come(self, apps: Applications) -> None:
-        wire = apps.call(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+        wire = apps.call(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
         apps.pass_time(20)
         assert fault(wire, 408).endswith(MAYBE_SENT)
 

@@ -81,7 +81,7 @@ class Listeners:
             listener = listeners[wanted.listener]
             if isinstance(listener, InboundListener):
                 return Door(listener, proxied=wanted.listen.proxied)
-            return LocalDoor(listener)
+            return LocalDoor(listener, wanted.listen)
 
         ports = open_ports(self._reactor, generation.settings, self.ports, door)
         return Prepared(generation, listeners, ports)

@@ -1,6 +1,7 @@
 """An outbound listener: plain HTTP for applications of this host."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Protocol
 
 from attrs import evolve
@@ -11,7 +12,9 @@ from twisted.internet.protocol import Factory
 
 from sasgate.addresses import parse_peer
 from sasgate.admission import Verify
+from sasgate.browsers import Way
 from sasgate.client_connection import ClientConnection
+from sasgate.config.endpoints import endpoint_from
 from sasgate.journal import Decision
 from sasgate.outbound import OutboundSite
 from sasgate.outbound_rules import OutboundRules
@@ -45,7 +48,7 @@ class OutboundListener:
         """Put other rules in force, for those who come and those who are there."""
         self.rules = rules
 
-    def enter(self, peer: Address) -> ClientConnection | None:
+    def enter(self, peer: Address, way: Way) -> ClientConnection | None:
         """A connection of an application, or None where it is to be closed."""
         if self._drained is not None:
             return None
@@ -54,7 +57,7 @@ class OutboundListener:
             return None
         shared = self.surroundings
         limits = evolve(shared.limits, answer=shared.limits.outbound_answer)
-        site = OutboundSite(self._current_rules, peer, shared, self.places)
+        site = OutboundSite(self._current_rules, peer, way, shared, self.places)
         now = shared.deadlines.now()
         connection = ClientConnection(site, shared.deadlines, limits, now, secure=False)
         self.connections.add(connection)
@@ -102,7 +105,7 @@ class OutboundListener:
 class LocalListener(Protocol):
     """Who stands behind a local port."""
 
-    def enter(self, peer: Address) -> ClientConnection | None:
+    def enter(self, peer: Address, way: Way) -> ClientConnection | None:
         """A connection for somebody on this host, or None where it is to be closed."""
 
 
@@ -111,17 +114,25 @@ class LocalDoor(Factory):
 
     noisy = False  # or each port would be announced by the name of this class
 
-    def __init__(self, listener: LocalListener) -> None:
-        self._listener = listener
+    def __init__(self, listener: LocalListener, listen: Listen) -> None:
+        self.lead_to(listener, listen)
 
     def lead_to(self, listener: LocalListener, listen: Listen) -> None:
         """Lead newcomers to a listener, which may be another after a reload."""
-        del listen
         self._listener = listener
+        self._way = way_to(listen)
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # type: ignore[override]
         """A connection, or None, on which Twisted closes it."""
-        return self._listener.enter(_peer(addr))
+        return self._listener.enter(_peer(addr), self._way)
+
+
+def way_to(listen: Listen) -> Way:
+    """By which way callers come; of a socket that systemd opens for TCP no more is known."""
+    endpoint = endpoint_from(Path("/"))(listen.endpoint)
+    if not endpoint.addressed:
+        return Way.SOCKET
+    return Way.LOOPBACK if endpoint.local else Way.NETWORK
 
 
 def _peer(address: IAddress) -> Address:

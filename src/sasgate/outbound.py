@@ -1,8 +1,9 @@
 """The outbound side: an application calls SAS through the gateway, with the editor's certificate.
 
-Whoever reaches the listener may call, and one server alone is reached through it: its URL is
-configuration, and neither Host nor an absolute-form target changes it (S53). What SAS answers
-passes untouched; what the gateway itself has to say is a FHIR OperationOutcome.
+Every program that reaches the listener may call, a web page in a browser may not, and one server
+alone is reached through it: its URL is configuration, and neither Host nor an absolute-form target
+changes it (S53). What SAS answers passes untouched; what the gateway itself has to say is a FHIR
+OperationOutcome.
 """
 
 import json
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sasgate.browsers import Way, asked_by_page
 from sasgate.http1 import RequestHead
 from sasgate.identity import Identity
 from sasgate.log_format import word
@@ -35,12 +37,14 @@ class OutboundSite:
         self,
         rules: Callable[[], OutboundRules],
         peer: Address,
+        way: Way,
         surroundings: Surroundings,
         places: Places,
     ) -> None:
         self.when_closed: Callable[[], None] = lambda: None
         self._rules = rules
         self._peer = peer
+        self._way = way
         self._limits = surroundings.limits
         self._journal = surroundings.journal
         self._places = places
@@ -60,6 +64,9 @@ class OutboundSite:
         target = _origin_form(head.method, head.target)
         if target is None:
             return self.failure(400, "the request's target is no path")
+        page = asked_by_page(head, self._way, self._rules().authority)
+        if page is not None:
+            return self.failure(403, page)
         try:
             turn = self._places.take()
         except Full:
@@ -163,6 +170,7 @@ _FHIR = b"application/fhir+json"
 
 # IssueType of FHIR R4.
 _CODES = {
+    403: "forbidden",
     405: "not-supported",
     408: "timeout",
     500: "exception",
@@ -171,6 +179,11 @@ _CODES = {
     504: "timeout",
 }
 _DIAGNOSTICS = {
+    403: (
+        "{reason}, and no web page may call SAS in the editor's name. Call from a program, by"
+        " http://localhost or the listener's address; a reverse proxy before the listener takes"
+        " Origin and Sec-Fetch-Site away and sets Host, or comes by a UNIX socket. {sent}"
+    ),
     502: "no usable answer from SAS ({host}): {reason}. {sent}",
     503: "{reason}: wait a moment, then call again. {sent}",
     504: "no answer from SAS ({host}) in time: {reason}. {sent}",

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 
 from sasgate.admin.pages import Pages
 from sasgate.admin.site import AdminSite, Turnstile
+from sasgate.browsers import Way
 from sasgate.client_connection import ClientConnection
 from sasgate.settings import Address
 from sasgate.surroundings import Surroundings
@@ -35,7 +36,7 @@ class AdminListener:
         """Those that are there."""
         return frozenset(self._connections)
 
-    def enter(self, peer: Address) -> ClientConnection | None:
+    def enter(self, peer: Address, way: Way) -> ClientConnection | None:
         """A connection of somebody on this host, or None where it is to be closed."""
         del peer
         if self._drained is not None:
@@ -52,7 +53,7 @@ class AdminListener:
             head_time=_HEAD_TIME,
             head_size=_HEAD_SIZE,
         )
-        site = AdminSite(self._pages, self._turnstile, shared.reactor)
+        site = AdminSite(self._pages, way, self._turnstile, shared.reactor)
         now = shared.deadlines.now()
         connection = ClientConnection(site, shared.deadlines, limits, now, secure=False)
         self._connections[connection] = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 
 from attrs import define
@@ -13,6 +12,7 @@ from twisted.python.failure import Failure
 
 from sasgate.admin.pages import Pages
 from sasgate.admin.words import preferred
+from sasgate.browsers import Way, names_loopback
 from sasgate.http1 import RequestHead
 from sasgate.site import Exchanged, Plan, Reply
 
@@ -43,9 +43,10 @@ class Turnstile:
 class AdminSite:
     """One connection to the admin endpoint."""
 
-    def __init__(self, pages: Pages, turnstile: Turnstile, clock: IReactorTime) -> None:
+    def __init__(self, pages: Pages, way: Way, turnstile: Turnstile, clock: IReactorTime) -> None:
         self.when_closed: Callable[[], None] = lambda: None
         self._pages = pages
+        self._way = way
         self._turnstile = turnstile
         self._clock = clock
 
@@ -58,7 +59,7 @@ class AdminSite:
         del request_id
         if head.method not in {b"GET", b"HEAD"}:
             return Reply(405, _words(405), _TEXT, allow=b"GET, HEAD", close=True)
-        if not is_ours(head.host):
+        if self._way is not Way.SOCKET and not names_loopback(head.host):
             return self.failure(403, "a Host that is not this one")
         wait = self._turnstile.wait(self._clock.seconds())
         if wait is None:
@@ -94,28 +95,3 @@ _TEXT = b"text/plain; charset=utf-8"
 
 def _words(status: int) -> bytes:
     return f"{HTTPStatus(status).phrase}\n".encode("ascii")
-
-
-def is_ours(host: bytes | None) -> bool:
-    """Whether a Host field names this machine by itself, whatever the port.
-
-    A page of the Internet whose name was made to point here keeps its name in Host (DNS
-    rebinding). Browsers always send one.
-    """
-    if host is None:
-        return True
-    name = host.decode("latin-1").lower()
-    name, _, port = name.rpartition(":") if _has_port(name) else (name, "", "")
-    if port and not port.isdecimal():
-        return False
-    if name == "localhost":
-        return True
-    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
-    try:
-        return ip_address(bare).is_loopback
-    except ValueError:
-        return False
-
-
-def _has_port(name: str) -> bool:
-    return ":" in name and not name.endswith("]")
