@@ -252,3 +252,16 @@ def test_a_port_that_is_taken_is_said_without_a_traceback(process: int) -> None:
     assert done.returncode == 1
     assert str(process) in done.stderr
     assert "Traceback" not in done.stderr
+    assert "--port 0" in done.stderr
+
+
+def test_the_command_says_where_it_is() -> None:
+    command = [sys.executable, "-m", "sasgate", "lab", "backend", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            said = running.stdout.readline()
+            assert said.startswith("the backend is at http://127.0.0.1:")
+            assert get(int(said.rpartition(":")[2]), "/metadata")[0] == 200
+        finally:
+            running.terminate()

@@ -1,13 +1,18 @@
 """`sasgate lab init`: what it writes, and where it refuses to write."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from sasgate import config
+from sasgate.commands import main
 from sasgate.commands.lab import lab as command
+from sasgate.commands.lab_steps import Steps
 from sasgate.environments import PRESETS
 from sasgate.identity import NamePair
 from sasgate.lab.configuration import Ports, configuration
@@ -122,6 +127,7 @@ def test_the_command_makes_a_whole_lab_and_says_what_to_run_next(tmp_path: Path)
     result = run(str(directory), "--port", "0")
     assert result.exit_code == 0
     assert f"twistd --nodaemon --pidfile= sasgate -c {directory}/sasgate.ini" in result.output
+    assert "https://127.0.0.1:PORT/check" in result.output
     made = Lab.open(directory)
     assert made.authorities["ACR-EL"].key.key_size == 4096
     assert made.clients["recette"].key.key_size == 2048
@@ -170,6 +176,115 @@ def test_a_folder_that_cannot_be_made_is_named_without_a_traceback(tmp_path: Pat
     assert str(tmp_path / "file") in result.output
 
 
+class TestStatusPage:
+    """Without a word the lab has one, where no port can be in its way."""
+
+    def test_it_has_a_socket_in_the_folder(self, made: Path, settings: Settings) -> None:
+        assert settings.admin == f"unix:{made}/admin.sock"
+
+    def test_it_has_a_port_for_a_browser(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
+    ) -> None:
+        monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
+        result = run(str(tmp_path / "new"), "--admin", "7009")
+        assert "# the status page: http://127.0.0.1:7009/\n" in result.output
+        assert config.load(tmp_path / "new" / "sasgate.ini").admin == (
+            "tcp:7009:interface=127.0.0.1"
+        )
+
+    def test_a_folder_too_deep_for_a_socket_is_refused_before_anything_is_made(
+        self, tmp_path: Path
+    ) -> None:
+        result = run(str(tmp_path / ("a" * 100)))
+        assert result.exit_code == 1
+        assert "name a shorter folder, or --admin PORT" in result.output
+        assert not list(tmp_path.iterdir())
+
+    def test_a_port_will_do_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Lab
+    ) -> None:
+        monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
+        assert run(str(tmp_path / ("a" * 100)), "--admin", "7009").exit_code == 0
+
+    @pytest.mark.parametrize("port", ["0", "65536", "unix:x"])
+    def test_a_port_that_a_browser_cannot_find_is_refused(self, port: str, tmp_path: Path) -> None:
+        assert run(str(tmp_path / "new"), "--admin", port).exit_code == 2
+
+
+def steps(**changes: Any) -> list[str]:
+    options = {"ports": Ports(), "backend": "http://127.0.0.1:8080", "publisher": None,
+               "sas": None, "admin": None, "directory": Path("lab"), **changes}  # fmt: skip
+    return [each.strip() for each in Steps(**options).lines()]
+
+
+class TestSteps:
+    """What is printed can be pasted, in its order."""
+
+    def test_the_backend_runs_before_the_gateway(self) -> None:
+        said = steps()
+        gateway = said.index("twistd --nodaemon --pidfile= sasgate -c lab/sasgate.ini")
+        assert said.index("sasgate lab backend") < gateway < said.index("and then, in another one:")
+
+    def test_publisher_and_sas_run_before_the_gateway_too(self) -> None:
+        said = steps(publisher="http://127.0.0.1:7089", sas="https://127.0.0.1:7445")
+        assert said[1:5] == [
+            "sasgate lab serve lab --port 7089",
+            "sasgate lab backend",
+            "sasgate lab sas lab --port 7445",
+            "twistd --nodaemon --pidfile= sasgate -c lab/sasgate.ini",
+        ]
+
+    @pytest.mark.parametrize(
+        ("backend", "step"),
+        [
+            ("http://127.0.0.1:7003", "sasgate lab backend --port 7003"),
+            ("http://localhost", "sasgate lab backend --port 80"),
+            ("unix:/run/app.sock", "# your own server, at unix:/run/app.sock"),
+            ("https://app.example", "# your own server, at https://app.example"),
+            ("http://[::1]:8080", "# your own server, at http://[::1]:8080"),
+        ],
+    )
+    def test_the_backend_is_where_the_gateway_looks(self, backend: str, step: str) -> None:
+        assert step in steps(backend=backend)
+
+    def test_a_client_calls_then_and_the_status_is_asked(self) -> None:
+        client = "--cacert lab/public-root.pem --cert lab/clients/recette.pem"
+        said = steps(ports=Ports(7001, 7002))
+        assert f"curl -siw '\\n' {client} https://127.0.0.1:7001/check" in said
+        assert "sasgate status --config lab/sasgate.ini" in said
+
+    def test_an_application_calls_sas_only_where_there_is_one(self) -> None:
+        where = "http://127.0.0.1:8081/fhir/v1/Appointment"
+        assert any(each.endswith(where) for each in steps(sas="https://127.0.0.1:8445"))
+        assert not any(where in each for each in steps())
+
+    def test_a_folder_with_a_space_is_one_word_to_the_shell(self) -> None:
+        sas = "https://127.0.0.1:8445"
+        said = steps(directory=Path("my lab"), publisher="http://127.0.0.1:8089", sas=sas)
+        for each in said:
+            if "my lab" in each:
+                assert [word for word in shlex.split(each) if word.startswith("my lab")]
+                assert "lab" not in shlex.split(each)[3:], each
+
+    def test_a_relative_folder_needs_terminals_that_are_here(self) -> None:
+        assert "in this folder" in steps()[0]
+        assert "in this folder" not in steps(directory=Path("/srv/lab"))[0]
+
+    def test_every_command_of_ours_is_one(self) -> None:
+        said = steps(publisher="http://127.0.0.1:1", sas="https://127.0.0.1:2")
+        ours = [shlex.split(each)[1:] for each in said if each.startswith("sasgate ")]
+        assert len(ours) == 4
+        for words in ours:
+            context = click.Context(main)
+            command: click.Command = main
+            while isinstance(command, click.Group):
+                found = command.get_command(context, words.pop(0))
+                assert found is not None
+                command = found
+            names = {name for each in command.params for name in each.opts}
+            assert {word for word in words if word.startswith("-")} <= names
+
+
 class TestPublisher:
     """With `--publisher`, what the lab publishes is where the gateway looks."""
 
@@ -180,7 +295,6 @@ class TestPublisher:
         monkeypatch.setattr(Lab, "create", lambda directory, **_: copy_of(lab, directory))
         result = run(str(tmp_path / "new"), "--publisher", f"{self.URL}/")
         assert result.exit_code == 0, result.output
-        assert f"Next: sasgate lab serve {tmp_path}/new --port 7089\n" in result.output
         return tmp_path / "new"
 
     @pytest.mark.parametrize("preset", PRESETS)

@@ -329,4 +329,4 @@ class TestConfiguration:
         url = "https://127.0.0.1:7445"
         result = CliRunner().invoke(command, ["init", str(tmp_path), "--sas", url])
         assert result.exit_code == 0, result.output
-        assert f"Next: sasgate lab sas {tmp_path} --port 7445\nthen: twistd" in result.output
+        assert f"\n  sasgate lab sas {tmp_path} --port 7445\n  twistd" in result.output

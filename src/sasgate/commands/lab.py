@@ -1,19 +1,22 @@
 """`sasgate lab`: IGC Santé in small, to try the gateway with."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
-from sasgate.commands import lab_publication, lab_sas
+from sasgate.commands import lab_backend, lab_publication, lab_sas
+from sasgate.commands.lab_steps import Steps
 from sasgate.config.backends import backend_from
+from sasgate.config.endpoints import endpoint_from
 from sasgate.config.values import Rejected, http_url, server_url
 from sasgate.lab.catalogue import CATALOGUE
 from sasgate.lab.configuration import (
+    BACKEND_PORT,
     FILE,
     PUBLISHER_PORT,
     SAS_PORT,
     Ports,
+    admin_endpoint,
     configuration,
     forget_earlier,
 )
@@ -50,6 +53,7 @@ def lab() -> None:
     """Make and use a lab: CAs, clients and a configuration, none of it genuine."""
 
 
+lab.add_command(lab_backend.backend)
 lab.add_command(lab_publication.serve)
 lab.add_command(lab_publication.set_)
 lab.add_command(lab_publication.show)
@@ -68,9 +72,9 @@ lab.add_command(lab_sas.sas)
 @click.option(
     "--backend",
     callback=_checked_backend,
-    default="http://127.0.0.1:8080",
+    default=f"http://127.0.0.1:{BACKEND_PORT}",
     show_default=True,
-    help="The editor's server, http:// on the loopback.",
+    help="The editor's server: http:// on the loopback, https:// or unix:/path.",
 )
 @click.option(
     "--publisher",
@@ -86,26 +90,38 @@ lab.add_command(lab_sas.sas)
     help="Let applications call SAS there, through a port of the gateway's: "
     f"https://127.0.0.1:{SAS_PORT} for sasgate lab sas.  [default: no calls to SAS]",
 )
+@click.option(
+    "--admin",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Show the status page on this TCP port of 127.0.0.1, for a browser.  "
+    "[default: on the UNIX socket DIRECTORY/admin.sock]",
+)
 @click.option("--force", is_flag=True, help="Write over an existing lab.")
 def init(
     directory: Path,
+    *,
     port: int,
     backend: str,
     publisher: str | None,
     sas: str | None,
-    *,
+    admin: int | None,
     force: bool,
 ) -> None:
     """Create CAs, certificates and sasgate.ini in DIRECTORY."""
     _refuse_what_is_not_ours(directory, force=force)
+    _refuse_what_no_socket_has(directory, admin)
     ports = Ports(port, port + 1) if port else Ports(0, 0, 0)
     try:
         made = Lab.create(directory, base_url=publisher or BASE_URL)
-        (directory / FILE).write_text(configuration(ports, backend, publisher, sas), "utf-8")
+        text = configuration(ports, backend, publisher, sas, admin_endpoint(admin))
+        (directory / FILE).write_text(text, "utf-8")
         forget_earlier(directory)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-    click.echo(_report(made, publisher, sas))
+    click.echo(_report(made))
+    for line in Steps(directory, ports, backend, publisher, sas, admin).lines():
+        click.echo(line)
 
 
 def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
@@ -124,32 +140,22 @@ def _refuse_what_is_not_ours(directory: Path, *, force: bool) -> None:
         )
 
 
-def _report(made: Lab, publisher: str | None, sas: str | None) -> str:
+def _refuse_what_no_socket_has(directory: Path, admin: int | None) -> None:
+    """A lab whose gateway would not start: the path of its socket is too long for one."""
+    try:
+        endpoint_from(directory.absolute())(admin_endpoint(admin))
+    except Rejected as error:
+        raise click.ClickException(
+            f"{directory.absolute()}: the status page's socket in it {error.reason}; "
+            "name a shorter folder, or --admin PORT"
+        ) from None
+
+
+def _report(made: Lab) -> str:
     directory = made.directory
-    ini = directory / FILE
-    gateway = f"twistd --nodaemon --pidfile= sasgate -c {ini}"
     return f"""\
 {directory}/ca        IGC Santé's six CAs, none of them genuine
 {directory}/clients   {len(CATALOGUE)} clients; recette, preproduction and production are good
 {directory}/editor    the editor's own certificates, for calls to SAS
-{ini}
-
-Next: {_publishing(directory, publisher)}{_being_sas(directory, sas)}{gateway}"""
-
-
-def _publishing(directory: Path, publisher: str | None) -> str:
-    if publisher is None:
-        return ""
-    port = urlsplit(publisher).port or 80
-    return f"sasgate lab serve {directory}{_port(port, PUBLISHER_PORT)}\nthen: "
-
-
-def _being_sas(directory: Path, sas: str | None) -> str:
-    if sas is None:
-        return ""
-    port = urlsplit(sas).port or 443
-    return f"sasgate lab sas {directory}{_port(port, SAS_PORT)}\nthen: "
-
-
-def _port(port: int, default: int) -> str:
-    return "" if port == default else f" --port {port}"
+{directory / FILE}
+"""

@@ -29,6 +29,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
 
 from sasgate.lab import fhir
+from sasgate.lab.configuration import BACKEND_PORT
 
 
 _CHUNK = b"x" * 65536
@@ -268,27 +269,40 @@ def _json(request: Request, content: object) -> bytes:
     return json.dumps(content).encode()
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
-def main(port: int) -> None:
-    """Serve on 127.0.0.1 and say the port on the first line; 0 takes a free one."""
+def serve(port: int, announce: Callable[[int], None]) -> None:
+    """Serve on 127.0.0.1 until a signal ends it; `announce` gets the port, 0 takes a free one.
 
-    def announce(listening: IListeningPort) -> Deferred[None]:
-        address = listening.getHost()
+    Raises:
+        SystemExit: in the end; with 1 and a line on standard error where the port is taken.
+    """
+
+    def listening(opened: IListeningPort) -> Deferred[None]:
+        address = opened.getHost()
         assert isinstance(address, IPv4Address)  # the endpoint is IPv4  # noqa: S101
-        click.echo(address.port)
+        announce(address.port)
         return Deferred()
 
     def complain(failure: Failure) -> None:
         failure.trap(CannotListenError)
-        raise SystemExit(f"{failure.value}; choose another --port")
+        error = getattr(failure.value, "socketError", None)
+        reason = getattr(error, "strerror", None) or failure.value
+        raise SystemExit(
+            f"Error: 127.0.0.1:{port} cannot be opened: {reason}; --port 0 takes a free one"
+        )
 
-    def serve(reactor: Any) -> Deferred[None]:
+    def start(reactor: Any) -> Deferred[None]:
         endpoint = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
-        listening: Deferred[IListeningPort] = endpoint.listen(Backend(reactor))
-        return listening.addCallbacks(announce, complain)
+        opening: Deferred[IListeningPort] = endpoint.listen(Backend(reactor))
+        return opening.addCallbacks(listening, complain)
 
-    react(serve, [])
+    react(start, [])
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=BACKEND_PORT, show_default=True)
+def main(port: int) -> None:
+    """Serve on 127.0.0.1 and say the port on the first line; 0 takes a free one."""
+    serve(port, click.echo)
 
 
 if __name__ == "__main__":

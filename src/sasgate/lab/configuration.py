@@ -14,6 +14,8 @@ from sasgate.lab.switchboard import FILE as SWITCHES
 
 FILE = "sasgate.ini"
 STATE = "state"
+ADMIN_SOCKET = "admin.sock"
+BACKEND_PORT = 8080
 PUBLISHER_PORT = 8089
 SAS_PORT = 8445
 
@@ -23,7 +25,7 @@ _TEXT = """\
 [sasgate]
 state = {state}
 ca = ca
-
+{admin}
 [inbound]
 environment = lab-recette lab-preproduction
 listen = {listen}
@@ -84,18 +86,24 @@ class Ports:
 
 
 def configuration(
-    ports: Ports, backend: str, publisher: str | None = None, sas: str | None = None
+    ports: Ports,
+    backend: str,
+    publisher: str | None = None,
+    sas: str | None = None,
+    admin: str | None = None,
 ) -> str:
     """The whole ini file; `backend` is a URL such as `http://127.0.0.1:8080`.
 
     `publisher` is the URL where `sasgate lab serve` publishes, without which there is no
-    revocation; `sas` that of `sasgate lab sas`, without which applications have nobody to call.
+    revocation; `sas` that of `sasgate lab sas`, without which applications have nobody to call;
+    `admin` is the endpoint of the status page.
     """
     head = _TEXT.format(
         state=STATE,
         listen=_endpoint(ports.test),
         listen_production=_endpoint(ports.production),
         backend=backend,
+        admin="" if admin is None else f"admin = {admin}\n",
     )
     head += _UNPUBLISHED if publisher is None else _PUBLISHED
     if sas is not None:
@@ -122,6 +130,11 @@ def forget_earlier(directory: Path) -> None:
     (directory / SWITCHES).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         shutil.rmtree(directory / STATE)
+
+
+def admin_endpoint(port: int | None) -> str:
+    """That of the status page: a port for browsers, or a UNIX socket beside the file."""
+    return f"unix:{ADMIN_SOCKET}" if port is None else _endpoint(port)
 
 
 def _endpoint(port: int) -> str:
