@@ -1,15 +1,23 @@
 """What only the loaded certificates can tell of a configuration."""
 
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from applications import write_outbound
+from processes import write_ini
+from sasgate import trust
 from sasgate.config import load
 from sasgate.errors import ConfigError
 from sasgate.generation import load_trust
 from sasgate.lab.pki import Lab
+from sasgate.upstream_tls import ServerTrust
+
+
+PLAIN = "backend = http://127.0.0.1:9\n\n[inbound:production]"
 
 
 def configuration(lab: Lab, folder: Path, sections: str) -> Path:
@@ -55,8 +63,8 @@ def test_two_environments_of_one_ca_with_other_clients_are_fine(lab: Lab, tmp_pa
     text = environment("one", root, issuer, "CN=a,OU=1") + environment(
         "two", root, issuer, "CN=a,OU=2"
     )
-    trust = load_trust(load(configuration(lab, tmp_path, text)), datetime.now(UTC))
-    assert set(trust.anchors) == {"one", "two"}
+    loaded = load_trust(load(configuration(lab, tmp_path, text)), datetime.now(UTC))
+    assert set(loaded.anchors) == {"one", "two"}
 
 
 def test_productions_ca_under_another_name_is_not_run_without_revocation(
@@ -116,3 +124,49 @@ def test_one_file_without_a_key_is_named_as_such(lab: Lab, tmp_path: Path) -> No
     path.write_text(path.read_text().replace(f"key = {key}\n", ""))
     (fault,) = faults(path)
     assert "[inbound] key = " in fault
+
+
+class TestReadOnce:
+    """S54: connections are known by what they trust, also where a file changes at that moment."""
+
+    @pytest.fixture
+    def roots(self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A file of CAs that is replaced by another after each time it is read."""
+        path, read = tmp_path / "roots.pem", trust._read
+        contents = [lab.public_root, lab.ca_path("ACR-EL-TEST")]
+        shutil.copy(contents[0], path)
+
+        def read_and_replace(file: Path) -> bytes:
+            content = read(file)
+            if file == path:
+                contents.reverse()
+                shutil.copy(contents[0], path)
+            return content
+
+        monkeypatch.setattr(trust, "_read", read_and_replace)
+        return path
+
+    def test_of_sas(self, lab: Lab, tmp_path: Path, roots: Path) -> None:
+        ini = write_outbound(lab, tmp_path, {"a": "https://sas.example"})
+        known_by = self.outbound(ini)
+        ini.write_text(ini.read_text().replace(str(lab.public_root), str(roots)))
+        assert self.outbound(ini) == known_by
+
+    def outbound(self, ini: Path) -> str:
+        return load_trust(load(ini), datetime.now(UTC)).outbounds["outbound:a"].server.made_of
+
+    def test_of_all_backends_of_a_listener(self, lab: Lab, tmp_path: Path, roots: Path) -> None:
+        backends = " ".join(f"https://localhost:{port}" for port in range(1, 9))
+        texts = [
+            f"backend = {backends}\nbackend_roots = {file}\n\n[inbound:production]"
+            for file in (lab.public_root, roots)
+        ]
+        known_by = [
+            {each.made_of for each in self.servers(write_ini(lab, tmp_path, changes={PLAIN: text}))}
+            for text in texts
+        ]
+        assert len(known_by[0]) == 1
+        assert known_by[0] == known_by[1]
+
+    def servers(self, ini: Path) -> Iterable[ServerTrust]:
+        return load_trust(load(ini), datetime.now(UTC)).servers.values()

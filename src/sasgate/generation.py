@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import combinations
 
-from attrs import field, frozen
+from attrs import frozen
 from cryptography import x509
 from OpenSSL import SSL
 
@@ -26,7 +26,7 @@ from sasgate.trust import (
     load_credential,
     read_certificates,
 )
-from sasgate.upstream_tls import client_context, made_of
+from sasgate.upstream_tls import ServerTrust, server_trust
 from sasgate.upstreams import BackendServer, Server, Upstreams
 
 
@@ -73,14 +73,6 @@ class Generation:
     listeners: Mapping[str, ListenerRules]
     outbounds: Mapping[str, OutboundRules]
     servers: frozenset[Server]
-
-
-@frozen
-class ServerTrust:
-    """What a backend is verified by; `made_of` is the same for the same CAs."""
-
-    context: SSL.Context = field(repr=False)
-    made_of: str
 
 
 @frozen
@@ -316,13 +308,12 @@ def _responder(settings: Settings, name: str) -> Responder | None:
 
 
 def _server_contexts(settings: Settings, inbound: Inbound) -> Mapping[Backend, ServerTrust]:
-    secure = {backend for route in inbound.routes for backend in route.backends}
+    backends = {backend for route in inbound.routes for backend in route.backends}
+    secure = {backend for backend in backends if backend.scheme == "https"}
     try:
-        return {
-            backend: ServerTrust(client_context(backend.roots), made_of(backend.roots))
-            for backend in secure
-            if backend.scheme == "https"
-        }
+        # Read once for all of them, or a file that changes meanwhile would be trusted by halves.
+        trusted = {roots: server_trust(roots) for roots in {each.roots for each in secure}}
+        return {backend: trusted[backend.roots] for backend in secure}
     except UnusableFile as error:
         raise ConfigError(
             settings.fault(inbound.name, "backend_roots", error.path, error.reason, error.remedy)

@@ -13,7 +13,7 @@ from sasgate.identity import Identity
 from sasgate.pool import Balancer
 from sasgate.settings import Outbound, Settings
 from sasgate.trust import Anchors, UnusableFile, load_credential
-from sasgate.upstream_tls import client_context, made_of
+from sasgate.upstream_tls import server_trust
 from sasgate.upstreams import SASServer, Upstreams
 
 
@@ -57,8 +57,7 @@ def load_outbound(
         raise ConfigError(*faults)
     environment = settings.environments[outbound.environment]
     try:
-        context = client_context(environment.sas_roots, credential)
-        known_by = made_of(environment.sas_roots, credential)
+        trusted = server_trust(environment.sas_roots, credential)
     except UnusableFile as error:
         section = f"environment:{environment.name}"
         raise ConfigError(
@@ -68,9 +67,11 @@ def load_outbound(
         reason = f"OpenSSL refuses it with its key: {error}"
         raise ConfigError(settings.fault(name, "certificate", path, reason)) from error
     parts = urlsplit(environment.url or "")
-    server = SASServer(name, parts.hostname or "", parts.port or 443, outbound.proxy, known_by)
+    server = SASServer(
+        name, parts.hostname or "", parts.port or 443, outbound.proxy, trusted.made_of
+    )
     odd = tuple(doubts(credential, outbound.environment, now))
-    return OutboundTrust(context, Identity.read(credential.leaf), server, odd)
+    return OutboundTrust(trusted.context, Identity.read(credential.leaf), server, odd)
 
 
 def outbound_rules(outbound: Outbound, trust: OutboundTrust, upstreams: Upstreams) -> OutboundRules:

@@ -6,9 +6,11 @@ which any exception refuses.
 """
 
 import hashlib
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
+from attrs import field, frozen
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
@@ -24,15 +26,37 @@ from sasgate.tls import present, refuse
 from sasgate.trust import Credential, read_certificates
 
 
-def client_context(roots: Path | None, credential: Credential | None = None) -> SSL.Context:
-    """Build a context that verifies servers against `roots`, or the system's CAs.
+@frozen
+class ServerTrust:
+    """What servers are verified by; `made_of` is the same for the same CAs and certificate."""
 
-    `credential` is presented with its whole chain to servers that ask for a certificate.
+    context: SSL.Context = field(repr=False)
+    made_of: str
+
+
+def server_trust(roots: Path | None, credential: Credential | None = None) -> ServerTrust:
+    """Trust in servers whose chains end at `roots`, or at the system's CAs.
+
+    `credential` is presented with its whole chain to servers that ask for a certificate. `made_of`
+    says nothing of the system's CAs: where they change, a restart is needed.
 
     Raises:
         UnusableFile: `roots` holds no certificates.
         OpenSSL.SSL.Error: it refuses the certificate with its key.
     """
+    # Read once: a file that changes meanwhile must not be known by what is not trusted.
+    trusted = None if roots is None else read_certificates(roots)
+    return ServerTrust(_context(trusted, credential), _made_of(trusted or (), credential))
+
+
+def client_context(roots: Path | None, credential: Credential | None = None) -> SSL.Context:
+    """The context of `server_trust`, which raises the same."""
+    return server_trust(roots, credential).context
+
+
+def _context(
+    trusted: Iterable[x509.Certificate] | None, credential: Credential | None
+) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
@@ -40,26 +64,18 @@ def client_context(roots: Path | None, credential: Credential | None = None) -> 
     context.set_verify(SSL.VERIFY_PEER, refuse)
     if credential is not None:
         present(context, credential)
-    if roots is None:
+    if trusted is None:
         context.set_default_verify_paths()
         return context
     store = context.get_cert_store()
     assert store is not None  # a new context always has one  # noqa: S101
-    for certificate in read_certificates(roots):
+    for certificate in trusted:
         store.add_cert(crypto.X509.from_cryptography(certificate))
     return context
 
 
-def made_of(roots: Path | None, credential: Credential | None = None) -> str:
-    """What stands for all that `client_context` makes a context of; the same for the same files.
-
-    The system's CAs are not looked at: where they change, a restart is needed.
-
-    Raises:
-        UnusableFile: `roots` holds no certificates.
-    """
+def _made_of(trusted: Iterable[x509.Certificate], credential: Credential | None) -> str:
     presented = () if credential is None else credential.chain
-    trusted = () if roots is None else read_certificates(roots)
     parts = (*map(fingerprint, presented), "", *map(fingerprint, trusted))
     return hashlib.sha256(" ".join(parts).encode("ascii")).hexdigest()
 
