@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
+from applications import Application, write_outbound
 from calling import SLOT, answered, platform
 from processes import PATIENCE, BackendProcess, GatewayProcess, write_ini
 from sasgate.admin.listener import MOST_CONNECTIONS
@@ -171,6 +172,15 @@ class TestItHurtsNobody:
     def test_they_take_none_of_sas_places(self, gateway: GatewayProcess) -> None:
         with socket.create_connection(("127.0.0.1", gateway.port("admin"))):
             assert status(gateway)["connections"]["inbound"] == 0
+
+    def test_calls_to_sas_take_none_either_and_are_counted_apart(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        ini = write_outbound(lab, tmp_path, {"a": "https://127.0.0.1:1"})
+        ini.write_text(ini.read_text("utf-8").replace("[sasgate]\n", f"[sasgate]\n{TCP}"), "utf-8")
+        with GatewayProcess(ini) as process, Application(process, "a").connected():
+            connections = status(process)["connections"]
+        assert (connections["inbound"], connections["outbound"]) == (0, 1)
 
     def test_a_head_without_end_is_refused(self, gateway: GatewayProcess) -> None:
         with socket.create_connection(("127.0.0.1", gateway.port("admin"))) as line:

@@ -12,7 +12,7 @@ from attrs import evolve
 from click.testing import CliRunner, Result
 
 from sasgate.admin.data import json_of
-from sasgate.admin.status import Reload, Status
+from sasgate.admin.status import Port, Reload, Status
 from sasgate.commands import main
 from statuses import ADMITTED, DAY, NOW, WELL, disengaged, judged, revocation_list, revoking
 
@@ -67,7 +67,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     result = of(tmp_path, judged())
     assert result.exit_code == 0
     first = result.output.splitlines()[0]
-    assert first == "SASGATE OK: all is well; 8 requests and 1 refusals in the last hour"
+    assert first == "SASGATE OK: all is well; 8 requests and 1 refusal in the last hour"
 
 
 def test_a_warning(tmp_path: Path) -> None:
@@ -88,6 +88,32 @@ def test_critical_with_everything_that_is(tmp_path: Path) -> None:
     text = "\n".join(rest)
     for word in ("number 4711", "EXPIRED", "HTTP 503", "DÉBRAYAGE", "tcp", "300 days", "admitted"):
         assert (word in text) == (word != "tcp"), word
+
+
+def test_each_directions_connections_are_counted_apart(tmp_path: Path) -> None:
+    inbound = WELL.listeners[0]
+    listeners = (
+        inbound,
+        evolve(inbound, name="inbound:production", ports=(), connections=0),
+        evolve(inbound, name="outbound:a", ports=(Port("tcp:8081", "127.0.0.1:8081"),)),
+        evolve(inbound, name="outbound:b", ports=(Port("unix:/b", "/b"),), connections=3),
+        evolve(inbound, name="admin", ports=(Port("unix:/c", "/c"),), connections=1),
+    )
+    lines = of(tmp_path, judged(listeners=listeners)).output.splitlines()
+    at = lines.index("from SAS's side: 4 connections of 2000, 1 not admitted")
+    assert lines[at + 1 : at + 8] == [
+        "  inbound at 0.0.0.0:443: 4 connections",
+        "  inbound:production at closed, drains: 0 connections",
+        "from applications, to SAS: 7 connections",
+        "  outbound:a at 127.0.0.1:8081: 4 connections",
+        "  outbound:b at /b: 3 connections",
+        "status page and metrics:",
+        "  admin at /c: 1 connection",
+    ]
+
+
+def test_without_outbound_no_applications_are_counted(tmp_path: Path) -> None:
+    assert "from applications" not in of(tmp_path, judged()).output
 
 
 def test_it_takes_a_unix_socket(tmp_path: Path) -> None:

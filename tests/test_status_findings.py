@@ -128,7 +128,7 @@ class TestProcess:
 
     @pytest.mark.parametrize(("count", "found"), [(1599, []), (1600, ["nearly_full"])])
     def test_four_fifths_of_the_connections(self, count: int, found: list[str]) -> None:
-        status = judged(connections=Connections(count, 0, 2000))
+        status = judged(connections=Connections(count, 0, 2000, 512))
         assert [each.key for each in status.findings] == found
 
     def test_an_event_loop_that_was_late(self) -> None:
@@ -158,7 +158,7 @@ def everything() -> tuple[str, ...]:
         listeners=(evolve(WELL.listeners[0], name="outbound"),),
         upstreams=(Upstream("outbound", UNREACHABLE), Upstream("production", UNREACHABLE)),
         routes=(Route("inbound", "production", "/", ("unix:/x",), 0),),
-        connections=Connections(2000, 0, 2000),
+        connections=Connections(2000, 0, 2000, 0),
         own_revoked=("CN=gate.example",),
         process=evolve(WELL.process, worst_lag=3.0),
         configuration=evolve(WELL.configuration, last_reload=Reload(NOW, ("no",))),

@@ -161,6 +161,22 @@ class TestPage:
     def test_every_label_is_said_in_both_languages(self) -> None:
         assert all(len(each) == len(LANGUAGES) and all(each) for each in _LABELS.values())
 
+    @pytest.mark.parametrize(
+        ("language", "ours", "theirs"),
+        [
+            (ENGLISH, "of SAS's side: 4 of 2000", "of applications that call SAS: 7"),
+            (FRENCH, "du côté du SAS: 4 sur 2000", "d'applications qui appellent le SAS: 7"),
+        ],
+    )
+    def test_connections_are_counted_by_their_direction(
+        self, language: str, ours: str, theirs: str
+    ) -> None:
+        text = Document(
+            page(judged(connections=evolve(WELL.connections, outbound=7)), language)
+        ).text
+        assert ours in text
+        assert theirs in text
+
 
 class TestMarkup:
     @given(st.text())

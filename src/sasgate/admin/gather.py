@@ -16,6 +16,7 @@ from sasgate.admin.status import Kind, Status
 from sasgate.generation import Generation, Trust
 from sasgate.identity import printable_name
 from sasgate.listeners import Listeners
+from sasgate.local_listener import OutboundListener
 from sasgate.oversight import Oversight
 from sasgate.revocation.disengagement import InForce
 from sasgate.revocation.policy import Disengagement
@@ -111,7 +112,14 @@ class Live:
     def _connections(self) -> status.Connections:
         shared = self.surroundings
         return status.Connections(
-            shared.connections, len(shared.strangers), shared.limits.connections
+            inbound=shared.connections,
+            strangers=len(shared.strangers),
+            most=shared.limits.connections,
+            outbound=sum(
+                len(listener.connections)
+                for _, listener, _ in self.listeners().named
+                if isinstance(listener, OutboundListener)
+            ),
         )
 
     def _revocation(self, generation: Generation, now: datetime) -> status.Revocation:

@@ -25,6 +25,8 @@ _LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "environments": ("environments", "environnements"),
         "address": ("address", "adresse"),
         "connections": ("connections", "connexions"),
+        "of_sas": ("of SAS's side", "du côté du SAS"),
+        "of_applications": ("of applications that call SAS", "d'applications qui appellent le SAS"),
         "leaving": ("closed, drains", "fermé, se vide"),
         "strangers": ("not admitted", "non admises"),
         "of": ("of", "sur"),

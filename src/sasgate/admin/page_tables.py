@@ -46,8 +46,10 @@ def listeners(status: Status, labels: Labels) -> Markup:
     heads = [labels[key] for key in ("listener", "environments", "address", "connections")]
     counts = status.connections
     note = (
-        f"{labels['connections']}: {counts.inbound} {labels['of']} {counts.most},"
-        f" {labels['strangers']}: {counts.strangers}"
+        f"{labels['connections']} {labels['of_sas']}:"
+        f" {counts.inbound} {labels['of']} {counts.most},"
+        f" {labels['strangers']}: {counts.strangers};"
+        f" {labels['of_applications']}: {counts.outbound}"
     )
     return joined(table(heads, map(row, status.listeners)), element("p", note))
 

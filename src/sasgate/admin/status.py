@@ -219,11 +219,15 @@ class Process:
 
 @frozen
 class Connections:
-    """Those of inbound listeners; `strangers` are not admitted."""
+    """Those of each direction; `strangers` and `most` are of the inbound ones alone.
+
+    `strangers` are not admitted; one that has not said who it is yet counts for no listener.
+    """
 
     inbound: int
     strangers: int
     most: int
+    outbound: int
 
 
 @frozen

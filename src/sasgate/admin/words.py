@@ -112,8 +112,8 @@ FINDINGS: Words = MappingProxyType(
             "le rechargement du {when} a été refusé, l'ancienne configuration reste : {fault}",
         ),
         "nearly_full": (
-            "{connections} of {most} connections are taken",
-            "{connections} connexions prises sur {most}",
+            "SAS's side has taken {connections} of {most} connections",
+            "{connections} connexions sur {most} sont prises du côté du SAS",
         ),
         "late": (
             "the event loop was {lag} s late within the last minute",

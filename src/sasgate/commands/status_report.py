@@ -37,7 +37,7 @@ def _summary(status: Data) -> str:
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     requests = sum(each["requests"] for each in status["minutes"])
     refusals = sum(each["refusals"] for each in status["minutes"])
-    hour = f"{requests} requests and {refusals} refusals in the last hour"
+    hour = f"{_counted(requests, 'request')} and {_counted(refusals, 'refusal')} in the last hour"
     return f"SASGATE {status['level'].upper()}: {worst}{more}; {hour}"
 
 
@@ -58,13 +58,26 @@ def _process(status: Data) -> Iterator[str]:
 
 def _listeners(status: Data) -> Iterator[str]:
     connections = status["connections"]
-    yield (
-        f"connections of SAS's side: {connections['inbound']} of {connections['most']},"
-        f" {connections['strangers']} not admitted"
-    )
+    sides: dict[str, list[Data]] = {"inbound": [], "outbound": [], "admin": []}
     for each in status["listeners"]:
-        where = ", ".join(port["where"] for port in each["ports"]) or "closed, drains"
-        yield f"  {each['name']} at {where}: {each['connections']} connections"
+        sides[each["name"].partition(":")[0]].append(each)
+    yield (
+        f"from SAS's side: {_counted(connections['inbound'], 'connection')} of"
+        f" {connections['most']}, {connections['strangers']} not admitted"
+    )
+    yield from map(_listener, sides["inbound"])
+    if sides["outbound"]:
+        count = sum(each["connections"] for each in sides["outbound"])
+        yield f"from applications, to SAS: {_counted(count, 'connection')}"
+        yield from map(_listener, sides["outbound"])
+    if sides["admin"]:
+        yield "status page and metrics:"
+        yield from map(_listener, sides["admin"])
+
+
+def _listener(listener: Data) -> str:
+    where = ", ".join(port["where"] for port in listener["ports"]) or "closed, drains"
+    return f"  {listener['name']} at {where}: {_counted(listener['connections'], 'connection')}"
 
 
 def _certificates(certificates: list[Data]) -> Iterator[str]:
@@ -117,8 +130,13 @@ def _decisions(decisions: list[Data]) -> Iterator[str]:
         decision = each["decision"]
         yield (
             f"  {_instant(each['last'])} {decision['outcome']} {decision['verify']}"
-            f" {decision['peer']} {decision['cn']} ({decision['detail']}) {each['count']} times"
+            f" {decision['peer']} {decision['cn']} ({decision['detail']})"
+            f" {_counted(each['count'], 'time')}"
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _instant(text: str) -> str:
