@@ -1,8 +1,10 @@
 """Several processes on one port: a socket with SO_REUSEPORT each, passed as systemd does."""
 
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -13,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from balanced import loaded
-from processes import BackendProcess, GatewayProcess, write_ini
+from processes import CHECKOUT, BackendProcess, GatewayProcess, write_ini
 from raw_client import PATIENCE, Caller
 from reloading import edit
+from sasgate.config import load
 from sasgate.lab.pki import Lab
 
 
@@ -122,6 +125,28 @@ def test_one_whose_socket_is_given_up_too_leaves_all_newcomers_to_the_other(
         load.wait_for(20)
     assert load.failed == []
     assert load.served_since(begun) >= 20
+
+
+def test_the_page_makes_a_file_for_each_of_the_one_that_was(tmp_path: Path) -> None:
+    text = (CHECKOUT / "docs/scaling.md").read_text("utf-8")
+    loop = re.search(r"(?s)\n    for i in 1 2; do\n.*?\n    done\n", text)
+    assert loop is not None
+    shutil.copy(CHECKOUT / "etc/prod.ini", tmp_path)
+    (tmp_path / "sasgate").mkdir()
+    script = (
+        loop[0]
+        .replace("cp -a /var/lib/", f"cp -a {tmp_path}/")
+        .replace(" /var/lib/sasgate-$i\n", f" {tmp_path}/sasgate-$i\n")
+    )
+    subprocess.run(("sh", "-euc", script), cwd=tmp_path, check=True)
+    found = [load(tmp_path / f"prod-{instance}.ini") for instance in (1, 2)]
+    assert [str(each.state) for each in found] == ["/var/lib/sasgate-1", "/var/lib/sasgate-2"]
+    assert len({each.admin for each in found}) == 2
+    for each in found:
+        assert [str(listen) for listen in each.inbounds[0].listen] == [
+            "systemd:domain=INET6:name=sas"
+        ]
+    assert (tmp_path / "sasgate-2").is_dir()
 
 
 def test_each_needs_a_state_folder_of_its_own(two: tuple[Instance, Instance]) -> None:
