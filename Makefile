@@ -3,6 +3,9 @@
 #   make test [PYTEST_ARGS=...]   every test
 #   make lint                     ruff and mypy
 #   make fuzz [COUNT=100000]      damaged requests, lists and OCSP answers, so many of each
+#   make bench [ROUNDS=5]         all that follows, into docs/performance.md; installs the peers as root
+#   make bench-inbound [ROUNDS=5] [INTO=docs/performance.md] [ONLY="--work get --beside nginx"]
+#                                 what calls from SAS cost, with nginx, HAProxy, Apache and stunnel beside
 #   make bench-crl [ROUNDS=7] [ENTRIES="0 1000000"] [INTO=docs/performance.md]
 #                                 what lists of revoked certificates cost, with nginx beside
 #   make bench-outbound [ROUNDS=7] [INTO=docs/performance.md]
@@ -20,14 +23,22 @@ COUNT ?= 100000
 ROUNDS ?= 7
 ENTRIES ?= 0 10000 100000 1000000
 INTO ?=
+ONLY ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PROGRAMS := nginx apache2 haproxy stunnel openssl curl chromium logrotate
+# PROGRAM, or PROGRAM:PACKAGE where Debian's package is named otherwise.
+PROGRAMS := nginx apache2 haproxy stunnel:stunnel4 ab:apache2-utils openssl curl chromium logrotate
+# apache2-bin has the program without a service, which would want the port that nginx's has.
+BENCH_PROGRAMS := nginx apache2:apache2-bin haproxy stunnel:stunnel4 ab:apache2-utils openssl curl
+find_missing = missing=; for each in $(1); do \
+    command -v $${each%%:*} >/dev/null || missing="$$missing $$(echo $$each | cut -d: -f2)"; \
+    done
 
 # Debian keeps nginx where only root looks for programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz bench-crl bench-floor bench-outbound bench-revocation \
+.PHONY: demo test lint fuzz bench bench-programs bench-inbound bench-targets \
+    bench-crl bench-floor bench-outbound bench-revocation \
     soak-reload soak-handshakes soak-descriptors \
     clean programs FORCE
 .DELETE_ON_ERROR:
@@ -47,6 +58,32 @@ fuzz: .make/installed
 	$(BIN)/python tests/fuzz_http.py --count $(COUNT)
 	$(BIN)/python tests/fuzz_crl.py --count $(COUNT)
 	$(BIN)/python -m tests.fuzz_ocsp --count $(COUNT)
+
+# One after the other, whatever -j says: two at a time would measure each other.
+bench: ROUNDS := $(if $(filter file,$(origin ROUNDS)),5,$(ROUNDS))
+bench: bench-programs .make/installed
+	$(MAKE) bench-floor ROUNDS=$(ROUNDS) INTO=docs/performance.md
+	$(MAKE) bench-inbound ROUNDS=$(ROUNDS) INTO=docs/performance.md
+	$(MAKE) bench-crl ROUNDS=$(ROUNDS) INTO=docs/performance.md
+	$(MAKE) bench-outbound ROUNDS=$(ROUNDS) INTO=docs/performance.md
+	$(MAKE) bench-targets
+
+bench-programs:
+	@$(call find_missing,$(BENCH_PROGRAMS)); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+	    echo "Missing for the bench; as root:"; \
+	    echo "    apt-get install --no-install-recommends$$missing"; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; set -x; \
+	apt-get update && apt-get install --yes --no-install-recommends $$missing
+
+bench-inbound: ROUNDS := $(if $(filter file,$(origin ROUNDS)),5,$(ROUNDS))
+bench-inbound: .make/installed
+	$(BIN)/python -m bench.inbound --rounds $(ROUNDS) $(ONLY) $(if $(INTO),--into $(INTO))
+
+bench-targets: .make/installed
+	$(BIN)/python -m bench.targets docs/performance.md
 
 bench-crl: .make/installed
 	$(BIN)/python -m bench.crl --rounds $(ROUNDS) --entries "$(ENTRIES)" $(if $(INTO),--into $(INTO))
@@ -71,9 +108,7 @@ clean:
 	rm -rf .venv .make build dist sasgate-demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 programs:
-	@missing=; for program in $(PROGRAMS); do \
-	    command -v $$program >/dev/null || missing="$$missing $$program"; \
-	done; \
+	@$(call find_missing,$(PROGRAMS)); \
 	if [ -n "$$missing" ]; then \
 	    echo "Missing:$$missing. The tests that need them are skipped; to run them, as root:"; \
 	    echo "    apt-get install$$missing"; \
