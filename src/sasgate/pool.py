@@ -53,7 +53,7 @@ _MOST_INTERIM_RESPONSES = 16
 
 # An idle connection is closed after this many seconds, and no more than so many are kept.
 _IDLE = 60.0
-_MOST_IDLE = 64
+MOST_IDLE = 64
 
 # A server that is to close its side, as TLS wants it, has so many seconds for it.
 _LINGER = 5.0
@@ -374,7 +374,7 @@ class Pool:
 
     def keep(self, connection: UpstreamConnection) -> None:
         """Take back a connection whose exchange is over."""
-        if self._closed or len(self._idle) >= _MOST_IDLE:
+        if self._closed or len(self._idle) >= MOST_IDLE:
             connection.close()
             return
         connection.deadline = self.deadlines.now() + _IDLE

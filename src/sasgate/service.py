@@ -1,6 +1,5 @@
 """The daemon as a Twisted service: the generation in force, start, reload, drain and stop."""
 
-import resource
 import signal
 import sys
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from sasgate.admin.recorder import Recorder
 from sasgate.control import Answer, Control, Request
 from sasgate.control_messages import FOLDER
 from sasgate.deadlines import Deadlines
+from sasgate.descriptors import allow, needed
 from sasgate.ending import end_with_failure
 from sasgate.errors import ConfigError
 from sasgate.generation import Generation, Trust, build
@@ -132,7 +132,7 @@ class Gateway(Service):
         comes after counts.
         """
         super().startService()
-        _allow_descriptors(2 * self._settings.limits.connections, self._log)
+        allow(needed(self.generation), self._log)
         self._previous_hangup = signal.signal(signal.SIGHUP, self._hung_up)
         self._beginning = Deferred.fromCoroutine(self._begin())
 
@@ -274,7 +274,7 @@ class Gateway(Service):
         self._upstreams.keep_only(self.generation.servers)
         self._stapler.follow(trust.staples)
         self._oversight.follow(settings, trust.anchors)
-        _allow_descriptors(2 * settings.limits.connections, self._log)
+        allow(needed(self.generation), self._log)
         self._tell_rules()
         self._tell_ports(prepared.ports.opened)
         self.listeners.release()
@@ -324,21 +324,6 @@ def effective_rules(settings: Settings) -> Iterable[str]:
         url = settings.environments[outbound.environment].url
         through = f" through {outbound.proxy}" if outbound.proxy else ""
         yield f"{outbound.name} calls {outbound.environment}: {url}{through}"
-
-
-def _allow_descriptors(needed: int, log: Logger) -> None:
-    """Raise the limit of open files to what connections need, which have a server's each beside."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < needed and soft < hard:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft < needed:
-        log.warn(
-            "only {soft} open files are allowed, {needed} are needed for as many connections as"
-            " [limits] connections admits: raise LimitNOFILE, or lower that",
-            soft=soft,
-            needed=needed,
-        )
 
 
 def _wall_clock() -> datetime:
