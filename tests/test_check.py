@@ -99,6 +99,34 @@ def test_production_with_the_genuine_cas_is_ok(production: Path) -> None:
     assert "/ = http://127.0.0.1:8080" in result.output
 
 
+def test_an_editors_certificate_that_is_missing_is_one_fault_and_says_how_it_is_made(
+    gate: Path,
+) -> None:
+    (gate.parent / "acme.pem").unlink()
+    result = check(gate)
+    assert result.exit_code == 1
+    assert "1 fault\n" in result.output
+    assert (
+        "acme.pem: does not exist; make it: sasgate bundle --key KEY --certificate CRT"
+        f" --environment own --ca {gate.parent}/issuer.cer --to {gate.parent};"
+        " until then leave [outbound] out\n"
+    ) in result.output
+
+
+def test_of_an_environment_of_ans_it_names_the_folder_of_the_cas(production: Path) -> None:
+    folder = production.parent
+    with production.open("a", encoding="utf-8") as file:
+        file.write(f"[outbound]\nlisten = unix:out.sock\ncertificate = {folder}/no.pem\n")
+    assert f"--environment production --ca {folder}/ca --to {folder};" in check(production).output
+
+
+def test_the_gateways_own_certificate_is_not_to_be_bundled(gate: Path) -> None:
+    (gate.parent / "server.pem").unlink()
+    output = check(gate).output
+    assert "server.pem: does not exist" in output
+    assert "bundle" not in output
+
+
 def test_genuine_cas_of_the_other_tree_are_refused(production: Path) -> None:
     ca = production.parent / "ca"
     shutil.copy(ca / "ACI-EL-ORG-TEST.cer", ca / "ACI-EL-ORG.cer")

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from OpenSSL import SSL
 
 from sasgate.editor_certificate import doubts, unusable
 from sasgate.errors import ConfigError
+from sasgate.failures import unread
 from sasgate.identity import Identity
 from sasgate.pool import Balancer
 from sasgate.settings import Outbound, Settings
-from sasgate.trust import Anchors, UnusableFile, load_credential
+from sasgate.trust import Anchors, Credential, UnusableFile, load_credential
 from sasgate.upstream_tls import server_trust
 from sasgate.upstreams import SASServer, Upstreams
 
@@ -48,7 +49,7 @@ def load_outbound(
         ConfigError: with every fault (S55, S57).
     """
     name, path = outbound.name, outbound.certificate
-    credential = load_credential(settings, name, path, outbound.key, now)
+    credential = load_editor(settings, outbound, now)
     faults = [
         settings.fault(name, "certificate", path, reason, remedy)
         for reason, remedy in unusable(credential, anchors[outbound.environment])
@@ -72,6 +73,37 @@ def load_outbound(
     )
     odd = tuple(doubts(credential, outbound.environment, now))
     return OutboundTrust(trusted.context, Identity.read(credential.leaf), server, odd)
+
+
+def load_editor(settings: Settings, outbound: Outbound, now: datetime) -> Credential:
+    """Load the editor's certificate of one listener with its key.
+
+    Raises:
+        ConfigError: as `load_credential`; of a file that is not there it says how it is made.
+    """
+    try:
+        return load_credential(settings, outbound.name, outbound.certificate, outbound.key, now)
+    except ConfigError as error:
+        missing = unread(FileNotFoundError())
+        raise ConfigError(
+            *(
+                evolve(fault, remedy=_bundling(settings, outbound))
+                if (fault.key, fault.reason) == ("certificate", missing)
+                else fault
+                for fault in error.faults
+            )
+        ) from error
+
+
+def _bundling(settings: Settings, outbound: Outbound) -> str:
+    """The command that makes the PEM of an outbound listener."""
+    environment = settings.environments[outbound.environment]
+    issuer = environment.issuers[0].path
+    ca = issuer.parent if environment.preset else issuer
+    return (
+        f"make it: sasgate bundle --key KEY --certificate CRT --environment {environment.name}"
+        f" --ca {ca} --to {outbound.certificate.parent}; until then leave [{outbound.name}] out"
+    )
 
 
 def outbound_rules(outbound: Outbound, trust: OutboundTrust, upstreams: Upstreams) -> OutboundRules:

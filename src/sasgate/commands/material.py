@@ -10,6 +10,7 @@ from sasgate.commands.list_files import list_faults
 from sasgate.errors import ConfigError, Fault
 from sasgate.generation import load_trust
 from sasgate.identity import Identity, UnreadableCertificate
+from sasgate.outbound_rules import load_editor
 from sasgate.settings import Inbound, Outbound, Settings
 from sasgate.trust import Anchors, Credential, UnusableFile, load_credential, read_certificates
 
@@ -54,7 +55,10 @@ def load_material(settings: Settings, now: datetime) -> Material:
 
 def _credential(settings: Settings, listener: Inbound | Outbound, now: datetime) -> Credential:
     section, path = listener.name, listener.certificate
-    credential = load_credential(settings, section, path, listener.key, now)
+    if isinstance(listener, Outbound):
+        credential = load_editor(settings, listener, now)
+    else:
+        credential = load_credential(settings, section, path, listener.key, now)
     try:
         Identity.read(credential.leaf)
     except UnreadableCertificate as error:
