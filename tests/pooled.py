@@ -24,6 +24,9 @@ class User:
     def response_body(self, data: bytes) -> None:
         self.told.append("body")
 
+    def response_read(self) -> None:
+        self.told.append("read")
+
     def response_complete(self) -> None:
         self.told.append("complete")
 

@@ -239,6 +239,7 @@ class TestTooMuch:
         leaving, staying = editor.app.connected(), editor.app.connected()
         leaving.sendall(request("POST", "/leaves", body=b"x"))
         leaving.close()
+        editor.gateway.wait_for(r"\b499 POST ")
         staying.sendall(request("POST", "/stays", body=b"x"))
         editor.sas.release()
         assert answer_to(staying).status == 404

@@ -3,16 +3,16 @@
 from typing import Any
 from unittest.mock import patch
 
+from OpenSSL import SSL
+
 import sasgate.inbound
 import sasgate.judgement
 import sasgate.listener
-import sasgate.tls
 from calling import CHECK, SLOT, TLS_1_2, TLS_1_3, answered
 from sasgate.inbound import InboundSite
 from sasgate.journal import Journal
 from sasgate.lab.platform import NoResponse, Response
-from sasgate.listener import InboundListener
-from sasgate.tls import HandshakeRecord
+from sasgate.tls import HandshakeRecord, server_connection
 from within import GatewayWithin
 
 
@@ -36,10 +36,9 @@ class MutationTests(GatewayWithin):
         """Nothing behind the record makes good what it forgets: it is the only witness."""
         honest = HandshakeRecord.step
 
-        def step(record: HandshakeRecord, *given: Any) -> bool:
+        def step(record: HandshakeRecord, *given: Any) -> None:
             honest(record, *given)
             record.faults.clear()
-            return True
 
         self.patch(HandshakeRecord, "step", step)
         await self.start()
@@ -49,7 +48,7 @@ class MutationTests(GatewayWithin):
         assert len(self.backend.recorded) == 2
 
     async def test_one_that_counts_nothing_admits_nobody(self) -> None:
-        self.patch(HandshakeRecord, "step", lambda *_: True)
+        self.patch(HandshakeRecord, "step", lambda *_: None)
         await self.start()
         assert answered(await self.call(SLOT, "recette")).status == 401
         assert self.backend.recorded == []
@@ -57,10 +56,10 @@ class MutationTests(GatewayWithin):
     async def test_a_record_of_no_handshake_admits_nobody(self) -> None:
         """A connection whose record was lost on the way to its site."""
 
-        def forget(self: InboundListener, _: Any) -> Any:
-            return sasgate.tls.server_connection(self.rules.context)[0]
+        def forget(context: SSL.Context) -> tuple[SSL.Connection, HandshakeRecord]:
+            return server_connection(context)[0], HandshakeRecord()
 
-        self.patch(InboundListener, "serverConnectionForTLS", forget)
+        self.patch(sasgate.listener, "server_connection", forget)
         await self.start()
         assert answered(await self.call(SLOT, "recette")).status == 401
         assert self.backend.recorded == []

@@ -307,6 +307,11 @@ class TestMisbehavingServers:
         assert [status for status, _ in answers(front.wire.take())] == [502]
         assert front.upstream.aborted
 
+    def test_a_malformed_body_that_comes_with_its_head_is_a_502(self) -> None:
+        front = after_get(CHUNKED + b"x\r\n")
+        assert [status for status, _ in answers(front.wire.take())] == [502]
+        assert front.upstream.aborted
+
     def test_a_few_interim_answers_are_borne(self) -> None:
         front = after_get(b"HTTP/1.1 100 Continue\r\n\r\n" * 16 + OK)
         assert front.answer() == (200, b"hi")
@@ -318,10 +323,10 @@ class TestMisbehavingServers:
         assert front.answer()[0] == 502
         assert not front.wire.closing
 
-    @pytest.mark.parametrize("raw", [OK[:-1], CHUNKED + b"2\r\nhi\r\n", CHUNKED + b"x\r\n"])
-    def test_a_death_in_the_answer_cuts_the_clients_connection(self, raw: bytes) -> None:
+    @pytest.mark.parametrize("raw", [(OK[:-1],), (CHUNKED + b"2\r\nhi\r\n",), (CHUNKED, b"x\r\n")])
+    def test_a_death_in_the_answer_cuts_the_clients_connection(self, raw: tuple[bytes]) -> None:
         """No end of the body may be made up."""
-        front = after_get(raw)
+        front = after_get(*raw)
         if not front.upstream.lost:
             front.upstream.close()
         assert front.wire.aborted

@@ -125,7 +125,7 @@ class TestExchanges:
         pooled.connect().begin(user, b"GET")
         for piece in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"h", b"i"):
             pooled.server.wire.send(piece)
-        assert user.told == ["head", "body", "body", "complete"]
+        assert user.told == ["head", "read", "body", "read", "body", "complete"]
 
     def test_what_belongs_to_the_method_is_known(self) -> None:
         pooled = Pooled()

@@ -20,6 +20,7 @@ from sasgate.deadlines import NEVER, Deadlines
 from sasgate.forward import Exchange
 from sasgate.heads import reply_head
 from sasgate.http1 import BadMessage, HeadLimits, RequestHead, RequestReader
+from sasgate.sending import send
 from sasgate.settings import Limits
 from sasgate.site import Exchanged, Reply, Site
 
@@ -202,7 +203,7 @@ class ClientConnection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-        self.transport.write(data)
+        send(self.transport, data)
 
     def reply(self, reply: Reply, head: RequestHead, *, keep: bool) -> int:
         """Send an answer of the gateway's own; returns the bytes of body sent."""

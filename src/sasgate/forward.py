@@ -92,6 +92,7 @@ class Exchange:
         self._sent = False
         self._response: ResponseHead | None = None
         self._chunked_answer = False
+        self._answer = b""
         self._keep = False
         self._answer_deadline = now + client.limits.answer
         self._window_end = now + client.limits.body_idle
@@ -159,18 +160,19 @@ class Exchange:
         self._upstream = upstream
         upstream.begin(self, self._head.method)
         self._sent = True
-        upstream.write(request_head(self._head, plan))
+        head = request_head(self._head, plan)
         reader = self._client.reader
         if self._head.expect_continue and not reader.body_complete and not reader.buffered:
             self._client.write(_CONTINUE)
         if reader.body_complete:
+            upstream.write(head)
             return
         self._begin_window()
         self._set_deadline()
-        self.request_bytes()
+        self.request_bytes(head)
 
-    def request_bytes(self) -> None:
-        """Pass on what has arrived of the request's body."""
+    def request_bytes(self, head: bytes = b"") -> None:
+        """Pass on what has arrived of the request's body, behind its head in one piece."""
         upstream, reader = self._upstream, self._client.reader
         if upstream is None or reader.body_complete:
             return
@@ -184,8 +186,8 @@ class Exchange:
             self._window_bytes += len(data)
         if self._head.framing is Framing.CHUNKED:
             data = (chunk(data) if data else b"") + (LAST_CHUNK if reader.body_complete else b"")
-        if data:
-            upstream.write(data)
+        if head or data:
+            upstream.write(head + data)
         if reader.body_complete:
             self._request_complete()
         if not self._upstream_full:
@@ -215,8 +217,8 @@ class Exchange:
             and self._client.reader.body_complete
             and (self._chunked_answer or not unframed)
         )
-        self._client.write(
-            response_head(head, self._head, chunked=self._chunked_answer, keep=self._keep)
+        self._answer = response_head(
+            head, self._head, chunked=self._chunked_answer, keep=self._keep
         )
         self._begin_window()
         self._set_deadline()
@@ -225,14 +227,21 @@ class Exchange:
         """Pass on a piece of the answer."""
         self.record.sent += len(data)
         self._window_bytes += len(data)
-        self._client.write(chunk(data) if self._chunked_answer else data)
+        self._answer += chunk(data) if self._chunked_answer else data
+
+    def response_read(self) -> None:
+        """Send what one reading brought: a head leaves with the body that came with it."""
+        answer, self._answer = self._answer, b""
+        if answer:
+            self._client.write(answer)
         if self._upstream is not None and self._client.is_full():
             self._upstream.hold()
 
     def response_complete(self) -> None:
         """End the exchange."""
         if self._chunked_answer:
-            self._client.write(LAST_CHUNK)
+            self._answer += LAST_CHUNK
+        self.response_read()
         upstream, self._upstream = self._upstream, None
         response = self._response
         if upstream is not None and response is not None:
@@ -331,7 +340,8 @@ class Exchange:
         if self._phase is _Phase.OVER:
             return
         self._drop_upstream()
-        if self._phase is _Phase.ANSWERING:
+        # What came with a malformed body is a head that has not left yet.
+        if self._phase is _Phase.ANSWERING and not self._answer:
             self.record.error = reason
             self._note()
             self._client.abort()

@@ -8,16 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocol
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from sasgate.addresses import allowed, parse_peer
 from sasgate.admission import Verify, address_admitted
@@ -30,13 +26,13 @@ from sasgate.proxy_gate import ProxyGate
 from sasgate.settings import Address, Listen
 from sasgate.surroundings import Surroundings
 from sasgate.tls import server_connection
+from sasgate.tls_transport import TLSTransport
 
 
 # A UNIX socket's peer is a process of this host.
 _LOCAL_PROCESS = ip_address("127.0.0.1")
 
 
-@implementer(IOpenSSLServerConnectionCreator)
 class InboundListener:
     """One inbound listener; `rules` is swapped by a reload, connections and counts live on."""
 
@@ -47,7 +43,6 @@ class InboundListener:
         self._health = self._new_health()
         self._strangers: Counter[Address] = Counter()
         self._drained: Deferred[None] | None = None
-        self._tls = TLSMemoryBIOFactory(self, False, Factory(), clock=surroundings.reactor)
 
     def _new_health(self) -> Health:
         shared = self.surroundings
@@ -59,17 +54,6 @@ class InboundListener:
         self.rules = rules
         if rules.settings.check != check:
             self._health = self._new_health()
-
-    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        """A connection under the rules in force now; named by Twisted."""
-        client = tlsProtocol.wrappedProtocol
-        try:
-            connection, client.site.handshake = server_connection(self.rules.context)
-        except Exception:
-            # Twisted tells the end of a connection only to whom it told the beginning.
-            client.connectionLost(Failure())
-            raise
-        return connection
 
     def place(self) -> "Place | None":
         """A place for one more connection, or None where all are taken.
@@ -103,7 +87,12 @@ class InboundListener:
             site, shared.deadlines, shared.limits, place.taken, secure=True
         )
         place.hold(peer, connection)
-        return BufferingTLSTransport(self._tls, connection)
+
+        def begin() -> SSL.Connection:
+            tls, site.handshake = server_connection(self.rules.context)
+            return tls
+
+        return TLSTransport(begin, connection)
 
     def _current_rules(self) -> ListenerRules:
         return self.rules

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from sasgate.deadlines import NEVER, Deadlines
 from sasgate.failures import why
 from sasgate.http1 import BadMessage, HeadLimits, ResponseHead, ResponseReader
+from sasgate.sending import send
 
 
 class UpstreamUser(Protocol):
@@ -34,6 +35,9 @@ class UpstreamUser(Protocol):
 
     def response_body(self, data: bytes) -> None:
         """Take a piece of the body; not empty."""
+
+    def response_read(self) -> None:
+        """Learn that this is what has come so far."""
 
     def response_complete(self) -> None:
         """Learn that the response ended as it should."""
@@ -113,7 +117,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes of the request."""
-        self.transport.write(data)
+        send(self.transport, data)
 
     def hold(self) -> None:
         """Stop reading the response: its reader is behind."""
@@ -202,7 +206,9 @@ class UpstreamConnection(TwistedProtocol):
         data = self._reader.body()
         if data:
             user.response_body(data)
-        if self._reader.body_complete and self._user is user:
+        if not self._reader.body_complete:
+            user.response_read()
+        elif self._user is user:
             user.response_complete()
 
     def _count_interim(self, head: ResponseHead) -> None:

@@ -96,6 +96,7 @@ class VerifiedServer:
             connection.set_tlsext_host_name(self._host.encode("idna"))
         connection.set_alpn_protos([b"http/1.1"])
         connection.set_verify(SSL.VERIFY_PEER, self._verify)
+        connection.set_connect_state()
         return connection
 
     def _verify(

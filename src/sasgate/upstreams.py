@@ -11,7 +11,6 @@ from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
-    wrapClientTLS,
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -21,6 +20,7 @@ from sasgate.egress import Tunnel
 from sasgate.http1 import HeadLimits
 from sasgate.pool import Pool, PoolState
 from sasgate.settings import Backend, Limits
+from sasgate.tls_transport import OverTLS
 from sasgate.upstream_tls import VerifiedServer
 
 
@@ -100,7 +100,7 @@ class Upstreams:
             self._pools[server] = self._new_pool(
                 f"https://{server.authority}",
                 server.authority,
-                wrapClientTLS(VerifiedServer(context, server.host), plain),
+                OverTLS(plain, VerifiedServer(context, server.host)),
                 secure=True,
             )
         return self._pools[server]
@@ -147,8 +147,7 @@ class Upstreams:
         plain = self._tcp(backend, timeout)
         if context is None:
             return plain
-        secure: IStreamClientEndpoint = wrapClientTLS(VerifiedServer(context, backend.host), plain)
-        return secure
+        return OverTLS(plain, VerifiedServer(context, backend.host))
 
     def _tcp(self, backend: Backend, timeout: float) -> IStreamClientEndpoint:
         address = parse_peer(backend.host)

@@ -13,7 +13,7 @@ from attrs import frozen
 from OpenSSL import SSL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IConsumer, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, ProxyAgent
@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from sasgate import __version__
 from sasgate.revocation.line import CallFailed, Line, Trouble, Unencoded
+from sasgate.tls_transport import OverTLS
 from sasgate.upstream_tls import VerifiedServer, client_context
 
 
@@ -130,7 +131,7 @@ class Caller:
             return through
         line.endpoint = self._tcp(host, parts.port or (443 if secure else 80))
         if secure:
-            line.endpoint = wrapClientTLS(self._verified(host), line.endpoint)
+            line.endpoint = OverTLS(line.endpoint, self._verified(host))
         direct: IAgent = Agent.usingEndpointFactory(self._reactor, line)
         return direct
 
