@@ -353,13 +353,24 @@ class TestCommand:
         assert "editor.invalid:443 cannot be reached" in result.output
 
     @pytest.mark.parametrize(
-        "url", ["http://localhost/", "localhost", "https://", "https://x/?a=b", "https://u@x/",
+        "url", ["http://localhost/", "", "localhost:port", "https://", "https://x/?a=b", "https://u@x/",
                 "https://x/#a", "https://x/a/../b", "https://x/é"]
     )  # fmt: skip
     def test_a_url_that_is_none(self, url: str) -> None:
         result = CliRunner().invoke(main, ["probe", url])
         assert result.exit_code == 2
-        assert url in result.output
+        assert f"Invalid value for URL: {url} " in result.output
+
+    def test_plain_http_is_told_what_to_write(self) -> None:
+        result = CliRunner().invoke(main, ["probe", "http://localhost/"])
+        assert "is no https:// URL; write for example https://" in result.output
+
+    @pytest.mark.parametrize("path", ["", "/fhir/"])
+    def test_https_may_be_left_out(self, path: str) -> None:
+        place = closed_port()
+        result = CliRunner().invoke(main, ["probe", f"{place}{path}"])
+        assert result.exit_code == 2
+        assert f"{place} cannot be reached: Connection refused" in result.output
 
     @pytest.mark.parametrize("option", ["--client", "--stranger", "--roots"])
     def test_a_file_that_is_not_there(self, option: str, tmp_path: Path) -> None:

@@ -470,6 +470,20 @@ class TestDamage:
             path.mkdir()
         assert f"Error: {path}: " in refused("show", path)
 
+    def test_files_that_cannot_be_read_hide_none_of_the_others(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        (tmp_path / "empty").touch()
+        server, ca = lab.server_paths()[0], lab.ca_path(ORG)
+        result = sasgate("show", tmp_path / "absent", server, tmp_path / "empty", ca)
+        assert result.exit_code == 1
+        assert f"\n{ca}: " in result.stdout
+        assert result.stdout.startswith(f"{server}: PEM\n1. ")
+        assert result.stderr.splitlines()[:2] == [
+            f"Error: {tmp_path}/absent: does not exist",
+            f"Error: {tmp_path}/empty: is empty; get it anew",
+        ]
+
     def test_what_this_user_may_not_read_is_named(self, tmp_path: Path) -> None:
         path = secret(tmp_path, b"x")
         with not_writable(tmp_path):

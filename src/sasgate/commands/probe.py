@@ -53,6 +53,8 @@ _PEM = click.Path(readable=False, path_type=Path)
 def probe(url: str, client: Path | None, strangers: tuple[Path, ...], roots: Path | None) -> None:
     """Check a server as ANS's acceptance kit does, from URL, the base URL that ANS was told.
 
+    https:// may be left out: HOST, HOST:PORT and HOST:PORT/PATH will do.
+
     A note is for what the kit lets pass and the guide wants otherwise.
 
     Exit code 0 if the kit would be content, 1 if not, 2 if the server cannot be reached.
@@ -123,10 +125,11 @@ def _search(now: datetime) -> str:
 def _server(url: str) -> ProbedServer:
     """The server behind a URL; ends the command where it cannot be reached."""
     try:
-        parts = urlsplit(https_url(url))
+        parts = urlsplit(https_url(url if "://" in url else f"https://{url}"))
         base = url_path(parts.path.rstrip("/")) if parts.path.rstrip("/") else ""
     except Rejected as error:
-        raise click.BadParameter(f"{url} {error.reason}; {error.remedy}".rstrip("; ")) from None
+        remedy = error.remedy or "write for example https://sas.example.fr/base"
+        raise click.BadParameter(f"{url} {error.reason}; {remedy}", param_hint="URL") from None
     host, port = parts.hostname or "", parts.port or 443
     try:
         addresses = within(PATIENCE, lambda: addresses_of(host, port))

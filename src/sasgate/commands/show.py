@@ -35,12 +35,9 @@ def show(files: tuple[Path, ...], folder: Path | None) -> None:
     """Say what is in certificates, CSRs, lists and PEM files, DER or PEM, and what is wrong.
 
     A key is looked for in all files that are given. Nothing is asked of the network, so nothing is
-    said about revocation. Exit code 1: something cannot be used with SAS.
+    said about revocation. Exit code 1: something cannot be used with SAS, or cannot be read.
     """
-    try:
-        read = [(path, contents(read_file(path))) for path in files]
-    except UnreadableFile as error:
-        raise click.ClickException(str(error)) from None
+    read, unread = _read(files)
     folders = [folder] if folder else [Path("ca"), *(path.parent for path in files)]
     folders += [] if folder else [path.parent / "ca" for path in files]
     cas = PublishedCAs(tuple(PRESETS.values()))
@@ -51,10 +48,22 @@ def show(files: tuple[Path, ...], folder: Path | None) -> None:
         lines, problems = report(examine(read, cas, datetime.now(UTC)))
     for line in lines:
         click.echo(line)
-    for problem in problems:
+    for problem in (*unread, *problems):
         click.echo(problem, err=True)
-    if problems:
+    if unread or problems:
         raise SystemExit(1)
+
+
+def _read(files: Sequence[Path]) -> tuple[list[tuple[Path, Contents]], list[str]]:
+    """What is in the files, and of those that cannot be read why not."""
+    read: list[tuple[Path, Contents]] = []
+    unread: list[str] = []
+    for path in files:
+        try:
+            read.append((path, contents(read_file(path))))
+        except UnreadableFile as error:
+            unread.append(f"Error: {error}")
+    return read, unread
 
 
 def report(examination: Examination) -> tuple[list[str], list[str]]:
