@@ -12,6 +12,8 @@
 #                                 how long a call to SAS takes, with curl beside
 #   make bench-floor [ROUNDS=7] [INTO=docs/performance.md]
 #                                 what OpenSSL itself needs for a handshake
+#   make bench-revocation [ROUNDS=7] [INTO=docs/performance.md]
+#                                 OCSP, and who is revoked while connected, with others beside
 #   make soak-reload [COUNT=1000], soak-handshakes [COUNT=100000], soak-descriptors
 #                                 whether so many leave anything behind; some minutes each
 #   make clean                    back to a fresh clone
@@ -93,6 +95,9 @@ bench-outbound: .make/installed
 
 bench-floor: .make/installed
 	$(BIN)/python -m bench.floor --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
+
+bench-revocation: .make/installed
+	$(BIN)/python -m bench.revocation --rounds $(ROUNDS) $(if $(INTO),--into $(INTO))
 
 soak-reload: COUNT := $(if $(filter file,$(origin COUNT)),1000,$(COUNT))
 soak-reload: .make/installed

@@ -28,8 +28,9 @@ _MODULES = ("mpm_event", "authz_core", "ssl", "proxy", "proxy_http", "headers", 
 # the server's own certificate, is left out. Who has none or a wrong one is told 403 (`Require expr`
 # has no other answer); a certificate that fails ends the handshake.
 #
-# The event MPM with one child that is never replaced: the parent sleeps, the child has a listener
-# and 64 threads. Without AsyncRequestWorkerFactor that child would take 192 connections at most.
+# The event MPM with one child that is never replaced but at a reload, which wants room for a second
+# beside it: the parent sleeps, the child has a listener and 64 threads. Without
+# AsyncRequestWorkerFactor that child would take 192 connections at most.
 # Client-Cert is PEM in one line: Apache has no base64 of the certificate's bytes.
 _CONFIGURATION = """\
 {modules}
@@ -42,7 +43,7 @@ ErrorLog /dev/stderr
 LogLevel notice
 LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" combined
 CustomLog {folder}/access.log combined
-ServerLimit 1
+ServerLimit 2
 StartServers 1
 ThreadLimit 64
 ThreadsPerChild 64
