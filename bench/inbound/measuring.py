@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bench.client import Caller, WrongAnswer
 from bench.contenders import Contender
@@ -174,7 +174,9 @@ class _Rounds:
         # One who is far behind is still done some seconds later.
         due = pacing.arrivals(pace.rate, self._extent.seconds, Random(f"{number} {pace.why}"))
         with pacing.lines(self._caller(contender), _LINES, ANSWERS[SMALL]) as lines:
-            return pacing.offer(lines, due)
+            before = contender.cpu_seconds()
+            found = pacing.offer(lines, due)
+            return evolve(found, cpu=(contender.cpu_seconds() - before) / len(due) * 1e6)
 
     def hold(self) -> None:
         """Connections that do nothing, to a new server each time: its memory has no holes yet."""

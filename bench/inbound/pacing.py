@@ -23,7 +23,8 @@ _PATIENCE = 60.0
 class Paced:
     """Milliseconds; `late` is what 99 of 100 calls were sent late by because of this client.
 
-    `rate` is calls answered a second, which is less than was offered where a server cannot follow.
+    `rate` is calls answered a second, which is less than was offered where a server cannot follow;
+    `cpu` is microseconds a call of the server, for whom looked at it.
     """
 
     offered: float
@@ -31,6 +32,7 @@ class Paced:
     p50: float
     p99: float
     late: float
+    cpu: float = 0.0
 
 
 def arrivals(rate: float, seconds: float, random: Random) -> list[float]:

@@ -126,6 +126,7 @@ def _pace_row(figures: Figures, why: str, name: str) -> list[str]:
         _shown(figures.pace(why, name, lambda each: each.p50), 2),
         _shown(p99, 2),
         _UNKNOWN if name == APACHE else _shown(beside, 2),
+        _shown(figures.pace(why, name, lambda each: each.cpu), 0),
         _shown(figures.pace(why, name, lambda each: each.late), 2),
     ]
 

@@ -22,8 +22,8 @@ PROGRAM = Program(
 # Corrected in the sample, which is one line: `bind` in lower case; a certificate asked for and not
 # demanded, so that who has none is answered 401; lists, without which it reads none; TLS 1.2 and
 # newer; CN and OU compared, and read from the certificate by name; no tickets, no session cache.
-# Room for our headers (4 kB with Client-Cert, 1 kB is usual), without which a request is answered 500
-# whose body has come as far as the buffer goes.
+# Room for our headers (4 kB with Client-Cert, 1 kB is usual): without it a request is answered 500
+# whose body fills the buffer.
 # The certificate is a file, with its key, since a folder would have to have nothing else in it.
 _CONFIGURATION = """\
 global
