@@ -9,7 +9,7 @@
 #   make bench-crl [ROUNDS=7] [ENTRIES="0 1000000"] [INTO=docs/performance.md]
 #                                 what lists of revoked certificates cost, with nginx beside
 #   make bench-outbound [ROUNDS=7] [INTO=docs/performance.md]
-#                                 how long a call to SAS takes, with curl beside
+#                                 what a call to SAS takes, with curl, nginx and stunnel beside
 #   make bench-floor [ROUNDS=7] [INTO=docs/performance.md]
 #                                 what OpenSSL itself needs for a handshake
 #   make bench-revocation [ROUNDS=7] [INTO=docs/performance.md]
@@ -67,6 +67,7 @@ bench: bench-programs .make/installed
 	$(MAKE) bench-floor ROUNDS=$(ROUNDS) INTO=docs/performance.md
 	$(MAKE) bench-inbound ROUNDS=$(ROUNDS) INTO=docs/performance.md
 	$(MAKE) bench-crl ROUNDS=$(ROUNDS) INTO=docs/performance.md
+	$(MAKE) bench-revocation ROUNDS=$(ROUNDS) INTO=docs/performance.md
 	$(MAKE) bench-outbound ROUNDS=$(ROUNDS) INTO=docs/performance.md
 	$(MAKE) bench-targets
 

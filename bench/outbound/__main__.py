@@ -1,4 +1,4 @@
-"""Latency of a call to SAS through the gateway, with `curl --cert` beside: `make bench-outbound`.
+"""A call to SAS through the gateway, with `curl --cert`, nginx and stunnel: `make bench-outbound`.
 
 Prints Markdown; `--into docs/performance.md` puts it there, between the two marks. Exit codes: 0
 measured, whatever came of it; 1 something did not start or did not answer as it should; 128 + N
@@ -56,9 +56,9 @@ def _measured(extent: Extent, lab: Path | None) -> list[str]:
     with TemporaryDirectory(prefix="sasgate-bench-") as name:
         folder = Path(name)
         made = Lab.create(folder / "lab") if lab is None else Lab.open(lab)
-        with peers(made, folder, extent.ending) as both:
+        with peers(made, folder, extent.ending) as all_of_them:
             before = load()
-            latencies = measure(both, extent)
+            latencies = measure(all_of_them, extent)
         return report(latencies, f"{before}, {load()}")
 
 

@@ -1,4 +1,4 @@
-"""Latency of one call to SAS, by who makes it and how.
+"""Latency and CPU of one call to SAS, by who makes it and how.
 
 Every contender makes the same call, a POST of an Appointment that nginx answers 201, and each
 answer is looked at. They are called in turn, in random order, in slices: what the machine does
@@ -6,6 +6,7 @@ meanwhile hits all of them. One of them is there twice, which shows what the noi
 """
 
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -18,7 +19,9 @@ from attrs import field, frozen
 
 from bench.client import Caller, Connection, WrongAnswer, dial
 from bench.figures import Spread
+from bench.machine import settled_cpu_seconds
 from bench.outbound.peers import APPOINTMENT, CREATED, EDITOR, PATH, REQUEST, Peers
+from bench.outbound.terminators import Terminator
 from sasgate.lab.processes import Ending, NotReady
 
 
@@ -26,9 +29,10 @@ CURL = "`curl --cert`, a process a call, as the guide has it"
 CURL_ITSELF = "the same by curl's own clock, without the process"
 OPENED = "TLS from within a process, a connection a call"
 HELD = "TLS from within a process, one connection kept"
-THROUGH = "through sasgate, the application connects for each call"
+_THROUGH = "through {}, the application connects for each call"
+_KEPT = "through {}, the application keeps its connection"
+THROUGH, KEPT = _THROUGH.format("sasgate"), _KEPT.format("sasgate")
 AGAIN = "the same again"
-KEPT = "through sasgate, the application keeps its connection"
 CURL_THROUGH = "`curl` to sasgate, a process a call"
 
 # Makes one call and gives the seconds it took.
@@ -36,12 +40,28 @@ Call = Callable[[], float]
 
 
 @frozen
+class Way:
+    """How to call, and the CPU that this has cost so far, in seconds.
+
+    Of `curl` that is the whole process's, of a TLS connection from within a process this thread's,
+    and of those who stand between that of their own process alone.
+    """
+
+    call: Call
+    cpu: Callable[[], float]
+
+
+@frozen
 class Latencies:
-    """Milliseconds, the median of each round's calls, by contender, in their order."""
+    """Milliseconds, the median of each round's calls, by contender, in their order.
+
+    `cpu` are milliseconds a call, the mean of each round's; curl's own clock has none.
+    """
 
     rounds: int
     calls: int
     spreads: Mapping[str, Spread]
+    cpu: Mapping[str, Spread]
 
 
 @frozen
@@ -64,47 +84,72 @@ def measure(peers: Peers, extent: Extent) -> Latencies:
     """
     curl = _Curl(f"https://localhost:{peers.sas}{PATH}", _credentials(peers))
     with _others(peers) as others:
-        contenders = {CURL: curl.call, **others}
+        contenders = {CURL: Way(curl.call, _children_cpu), **others}
         found: dict[str, list[float]] = {name: [] for name in (CURL, CURL_ITSELF, *others)}
-        for call in contenders.values():
-            call()
+        costs: dict[str, list[float]] = {name: [] for name in contenders}
+        for way in contenders.values():
+            way.call()
         for number in range(extent.rounds):
             extent.say(f"round {number + 1} of {extent.rounds}")
             # Nobody always follows the same one.
             for name in Random(number).sample(list(contenders), len(contenders)):
                 curl.itself.clear()
-                found[name].append(_slice(contenders[name], extent))
+                latency, cost = _slice(contenders[name], extent)
+                found[name].append(latency)
+                costs[name].append(cost)
                 if name == CURL:
                     found[CURL_ITSELF].append(median(curl.itself) * 1000)
-    spreads = {name: Spread.of(values) for name, values in found.items()}
-    return Latencies(extent.rounds, extent.calls, spreads)
+    spreads, cpu = (
+        {name: Spread.of(values) for name, values in each.items()} for each in (found, costs)
+    )
+    return Latencies(extent.rounds, extent.calls, spreads, cpu)
 
 
-def _slice(call: Call, extent: Extent) -> float:
-    """Milliseconds of the call in the middle."""
-    seconds = []
+def _slice(way: Way, extent: Extent) -> tuple[float, float]:
+    """Milliseconds of the call in the middle, and of CPU a call."""
+    seconds, before = [], way.cpu()
     for _ in range(extent.calls):
         extent.ending.check()
-        seconds.append(call())
-    return median(seconds) * 1000
+        seconds.append(way.call())
+    return median(seconds) * 1000, (way.cpu() - before) / extent.calls * 1000
+
+
+def _children_cpu() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 @contextmanager
-def _others(peers: Peers) -> Iterator[dict[str, Call]]:
+def _others(peers: Peers) -> Iterator[dict[str, Way]]:
     """All but what the others are compared with."""
     pem = peers.lab.editor_path(EDITOR)
     direct = Caller.of(peers.sas, peers.lab.public_root, pem, REQUEST)
     with ExitStack() as stack:
         held = stack.enter_context(direct.connected())
-        kept = Connection(stack.enter_context(dial(peers.gateway)), REQUEST)
-        yield {
-            OPENED: _timed(lambda: _opened(direct)),
-            HELD: _timed(lambda: _require_created(held.exchange())),
-            THROUGH: _timed(lambda: _through(peers.gateway)),
-            AGAIN: _timed(lambda: _through(peers.gateway)),
-            KEPT: _timed(lambda: _require_created(kept.exchange())),
-            CURL_THROUGH: _Curl(f"http://127.0.0.1:{peers.gateway}{PATH}").call,
+        ways = {
+            OPENED: Way(_timed(lambda: _opened(direct)), time.thread_time),
+            HELD: Way(_timed(lambda: _require_created(held.exchange())), time.thread_time),
         }
+        for each in peers.terminators:
+            ways |= _ways_through(each, stack)
+        gateway = peers.gateway
+        curl = _Curl(f"http://127.0.0.1:{gateway.port}{PATH}")
+        ways[CURL_THROUGH] = Way(curl.call, lambda: _children_cpu() + _cpu(gateway))
+        yield ways
+
+
+def _ways_through(terminator: Terminator, stack: ExitStack) -> dict[str, Way]:
+    """Both ways to call through one; the gateway's first twice."""
+    port, name = terminator.port, terminator.name
+    kept = Connection(stack.enter_context(dial(port)), REQUEST)
+    connecting = Way(_timed(lambda: _through(port)), lambda: _cpu(terminator))
+    keeping = Way(_timed(lambda: _require_created(kept.exchange())), lambda: _cpu(terminator))
+    again = {AGAIN: connecting} if _THROUGH.format(name) == THROUGH else {}
+    return {_THROUGH.format(name): connecting, **again, _KEPT.format(name): keeping}
+
+
+def _cpu(terminator: Terminator) -> float:
+    return settled_cpu_seconds(terminator.process.pid)
 
 
 def _timed(work: Callable[[], None]) -> Call:
@@ -121,8 +166,8 @@ def _opened(direct: Caller) -> None:
         _require_created(connection.exchange())
 
 
-def _through(gateway: int) -> None:
-    with dial(gateway) as plain:
+def _through(port: int) -> None:
+    with dial(port) as plain:
         _require_created(Connection(plain, REQUEST).exchange())
 
 

@@ -1,4 +1,4 @@
-"""Who takes part: SAS, which is nginx, the gateway in front of it, and the call that all make."""
+"""Who takes part: SAS, which is nginx, who stands before it, and the call that all make."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from bench.backend import BODY
 from bench.contenders import PATIENCE, TWISTD, free_port, running
+from bench.outbound.terminators import Terminator, nginx, stunnel
 from bench.peers.nginx import PROGRAM as NGINX
 from sasgate.lab import trees
 from sasgate.lab.authority import pem_of
@@ -28,11 +29,15 @@ CREATED = 201, BODY
 
 @frozen
 class Peers:
-    """Ports of 127.0.0.1: SAS's, and the gateway's for applications."""
+    """SAS's port on 127.0.0.1, and who stands before it; the gateway is the first of them."""
 
     lab: Lab = field(repr=False)
     sas: int
-    gateway: int
+    terminators: tuple[Terminator, ...]
+
+    @property
+    def gateway(self) -> Terminator:
+        return self.terminators[0]
 
 
 # The guide's sample for editors (5.9), as SAS would have it: so cheap that most of a call is what
@@ -88,16 +93,19 @@ sas_roots = {sas_roots}
 
 @contextmanager
 def peers(lab: Lab, folder: Path, ending: Ending) -> Iterator[Peers]:
-    """Both of them, ready.
+    """All of them, ready.
 
     Raises:
         NotReady, Stopped: as of `sasgate.lab.processes`.
     """
+    pem, roots = lab.editor_path(EDITOR), lab.public_root
     with (
         _sas(lab, folder / "sas", ending) as sas,
         _gateway(lab, sas, folder / "gateway", ending) as gateway,
+        nginx(pem, roots, sas, folder / "nginx", ending) as second,
+        stunnel(pem, roots, sas, folder / "stunnel", ending) as third,
     ):
-        yield Peers(lab, sas, gateway)
+        yield Peers(lab, sas, (gateway, second, third))
 
 
 @contextmanager
@@ -124,7 +132,7 @@ def _sas(lab: Lab, folder: Path, ending: Ending) -> Iterator[int]:
 
 
 @contextmanager
-def _gateway(lab: Lab, sas: int, folder: Path, ending: Ending) -> Iterator[int]:
+def _gateway(lab: Lab, sas: int, folder: Path, ending: Ending) -> Iterator[Terminator]:
     folder.mkdir()
     text = _INI.format(
         ca=lab.directory / "ca",
@@ -139,4 +147,4 @@ def _gateway(lab: Lab, sas: int, folder: Path, ending: Ending) -> Iterator[int]:
     with running("sasgate", command, folder / "log", ending) as process:
         port = process.wait_for(r"outbound listens on \S+ at 127\.0\.0\.1:(\d+)", ending, PATIENCE)
         process.wait_for(r"sasgate \S+ serves ", ending, PATIENCE)
-        yield int(port[1])
+        yield Terminator("sasgate", process, int(port[1]))

@@ -11,6 +11,7 @@ from bench.figures import Spread, Target, table
 from bench.machine import description
 from bench.outbound.calls import AGAIN, CURL, CURL_ITSELF, CURL_THROUGH, KEPT, THROUGH, Latencies
 from bench.peers.nginx import PROGRAM as NGINX
+from bench.peers.stunnel import PROGRAM as STUNNEL
 
 
 MOST = 0.1
@@ -39,6 +40,19 @@ def report(latencies: Latencies, load: str) -> list[str]:
             ("call", "ms", "× `curl --cert`", "× the same without the process"),
             (_row(name, spreads) for name in spreads),
         ),
+        "",
+        "### CPU of a call",
+        "",
+        "Of `curl` the whole process's, which has the application's part too; of a call from",
+        "within a process that thread's; of those that stand between, their own process's alone.",
+        "",
+        *table(
+            ("call", "ms of CPU", "× `curl --cert`"),
+            (
+                (name, cpu.text(3), "" if name == CURL else cpu.over(latencies.cpu[CURL]).text(3))
+                for name, cpu in latencies.cpu.items()
+            ),
+        ),
     ]
 
 
@@ -64,7 +78,9 @@ def targets(latencies: Latencies) -> list[Target]:
 def _versions() -> str:
     return (
         f"OpenSSL {openssl_of_gateway()} in sasgate; nginx {NGINX.own_version()}"
-        f" with OpenSSL {NGINX.openssl_version()}; {_curl_version()}"
+        f" with OpenSSL {NGINX.openssl_version()};"
+        f" stunnel {STUNNEL.own_version()} with OpenSSL {STUNNEL.openssl_version()};"
+        f" {_curl_version()}"
     )
 
 
