@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -35,7 +38,7 @@ def test_every_subcommand_has_help(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["chekc"], ["check"], ["check", "a", "b"], ["check", "--offline", "a"], ["fetch-ca"],
+    [["chekc"], ["check", "a", "b"], ["check", "--offline", "a"], ["fetch-ca"],
      ["fetch-ca", "--environment", "staging", "--to", "x"]],
 )  # fmt: skip
 def test_misuse_ends_with_2(arguments: list[str]) -> None:
@@ -44,3 +47,61 @@ def test_misuse_ends_with_2(arguments: list[str]) -> None:
 
 def test_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).output.startswith("sasgate, version ")
+
+
+def test_help_says_what_to_type_first() -> None:
+    output = CliRunner().invoke(main, ["--help"]).output
+    assert "\n  If something is wrong:\n    sasgate status " in output
+
+
+class TestTheUsualFile:
+    """Whoever has none of that name, since theirs is another environment's, learns of --config."""
+
+    HINT = "no.ini does not exist; --config FILE names another\n"
+
+    @pytest.fixture(autouse=True)
+    def absent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for command in self.commands():
+            for parameter in command.params:
+                if parameter.name in {"config", "file"}:
+                    monkeypatch.setattr(parameter, "default", tmp_path / "no.ini")
+
+    def commands(self) -> Iterator[click.Command]:
+        context = click.Context(main)
+        for name in SUBCOMMANDS:
+            command = main.get_command(context, name)
+            assert command is not None
+            yield command
+            if isinstance(command, click.Group):
+                yield from command.commands.values()
+
+    @pytest.mark.parametrize(
+        "arguments", [["status"], ["reload"], ["crl", "refresh"], ["engage"], ["call", "GET", "/"]]
+    )
+    def test_it_is_told(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code > 0
+        assert self.HINT in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments", [["status", "-c", "x"], ["crl", "-c", "x", "refresh"],
+                      ["crl", "refresh", "-c", "x"], ["reload", "--config", "x"]]
+    )  # fmt: skip
+    def test_not_where_a_file_is_named(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code > 0
+        assert "names another" not in result.output
+
+    def test_nagios_reads_its_own_line_first(self) -> None:
+        assert CliRunner().invoke(main, ["status"]).stdout.startswith("SASGATE CRITICAL: ")
+
+    def test_check_takes_it_too(self) -> None:
+        result = CliRunner().invoke(main, ["check"])
+        assert result.exit_code == 1
+        assert "no.ini: cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize("group", [["crl"], ["lab"], ["lab", "set"]])
+def test_no_line_of_help_ends_in_its_middle(group: list[str]) -> None:
+    output = CliRunner().invoke(main, [*group, "--help"]).output
+    assert "..." not in output.partition("Commands:")[2]

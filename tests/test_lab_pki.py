@@ -134,6 +134,13 @@ def test_opening_an_empty_folder_says_how_to_make_a_lab(tmp_path: Path) -> None:
         Lab.open(tmp_path)
 
 
+def test_a_lab_that_lacks_a_file_is_told_so(tmp_path: Path) -> None:
+    Lab.create(tmp_path, sizes=SMALL)
+    (tmp_path / "server.key").unlink()
+    with pytest.raises(NotALab, match=r"a lab without .*server\.key; .*lab init --force"):
+        Lab.open(tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["lab.json", "server.key", "clients/recette.chain.pem"])
 def test_opening_a_damaged_lab_is_refused(damage: str, tmp_path: Path) -> None:
     Lab.create(tmp_path, sizes=SMALL)

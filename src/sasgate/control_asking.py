@@ -76,7 +76,8 @@ def ask(
                 _withdraw(folder, request.id)
     except FileNotFoundError:
         raise NotAnswered(
-            f"{path} is absent: no daemon that checks revocation has run with this state folder"
+            f"{path} is absent: no daemon has run with this state folder; is this its file? "
+            "--config names another"
         ) from None
     except PermissionError:
         raise NotAnswered(
@@ -97,7 +98,9 @@ def _awaited(
         with suppress(FileNotFoundError):
             return _answer(folder, file_name(request_id, ANSWER), owners)
         if passed >= timeout and _withdraw(folder, request_id):
-            raise NotAnswered(f"no daemon answers within {timeout:g} s")
+            raise NotAnswered(
+                f"no daemon answers within {timeout:g} s; look at: systemctl status sasgate"
+            )
         if passed >= max(timeout, patience):
             raise NotAnswered(
                 f"the daemon took the request and has not answered within {patience:g} s;"

@@ -102,7 +102,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_) for name, (_, help_) in SUBCOMMANDS.items()])
 
 
-@click.group(cls=LazyGroup)
+# What to type first when something is wrong and nobody remembers how this works.
+_FIRST = """\
+If something is wrong:
+  sasgate status               what is wrong now, the worst first
+  sasgate check                whether the file and all that it names are right
+  journalctl -u sasgate -n 50  what was refused, and why
+"""
+
+
+@click.group(cls=LazyGroup, epilog=f"\b\n{_FIRST}")
 @click.version_option(__version__, prog_name="sasgate")
 def main() -> None:
     """Mutual-TLS gateway between a health-software editor and the ANS platform SAS.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sasgate.commands.daemon import DEFAULT_FILE
 from sasgate.commands.faults import Refused
 from sasgate.commands.flows import flows
 from sasgate.commands.material import load_material
@@ -20,13 +21,18 @@ Report = Callable[..., Iterable[str]]
 
 
 @click.command()
-@click.argument("file", type=click.Path(readable=False, path_type=Path))
+@click.argument(
+    "file", type=click.Path(readable=False, path_type=Path), required=False, default=DEFAULT_FILE
+)
 @click.option("--for-ans", is_flag=True, help="Print the sheet to be sent to ANS (in French).")
 @click.option(
     "--online", is_flag=True, help="Try every flow that this host needs, and name what is blocked."
 )
 def check(file: Path, *, for_ans: bool, online: bool) -> None:
     """Say OK and print the rules in force, or name every fault of FILE.
+
+    FILE is /etc/sasgate/prod.ini where none is given. Nothing is changed, a running gateway
+    included: that takes `sasgate reload`.
 
     Exit code 1 if FILE has a fault, or, with --online, if a flow is blocked.
     """

@@ -12,7 +12,7 @@ from sasgate.commands.disengage import reason_of
 _REFRESHED_WITHIN = 600.0
 
 
-@click.command()
+@click.command(short_help="Have the running gateway fetch all lists now.")
 @config_option
 def refresh(config: Path) -> None:
     """Have the running gateway ask every source for its list now, and wait until all have answered.
@@ -22,7 +22,7 @@ def refresh(config: Path) -> None:
     obey(config, "refresh", {}, _REFRESHED_WITHIN)
 
 
-@click.command()
+@click.command(short_help="Take the next list of a CA, whatever its number.")
 @click.argument("issuer")
 @click.option("--reason", required=True, callback=reason_of, help="Why; it is kept in the log.")
 @config_option

@@ -26,7 +26,9 @@ KEY_BITS = 2048
     metavar="NAME",
     help="The name of your software, as it shall stand in the CN: ACME.",
 )
-@click.option("--production", is_flag=True, help="For production.")
+@click.option(
+    "--production", is_flag=True, help="For production. One of this and --test is required."
+)
 @click.option("--test", is_flag=True, help="For recette and preproduction, one for both.")
 @click.option(
     "--to",

@@ -1,5 +1,6 @@
 """What commands that ask the running daemon have in common."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,15 @@ DEFAULT_FILE = Path("/etc/sasgate/prod.ini")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _named(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """The file, for click; of the usual one, which is not there, it says how to name another."""
+    # A group parses its options before those of its subcommand, which may name another.
+    usual = path == parameter.default and not isinstance(ctx.command, click.Group)
+    if usual and not os.path.lexists(path):
+        click.echo(f"{path} does not exist; --config FILE names another", err=True)
+    return path
+
+
 def config_option(command: Command) -> Command:
     """`--config FILE`, passed on as `config`."""
     return click.option(
@@ -26,7 +36,8 @@ def config_option(command: Command) -> Command:
         type=click.Path(readable=False, path_type=Path),
         default=DEFAULT_FILE,
         show_default=True,
-        help="The daemon's configuration, which names its state folder.",
+        callback=_named,
+        help="The daemon's configuration.",
     )(command)
 
 

@@ -25,7 +25,9 @@ def reason_of(_: click.Context, __: click.Parameter, text: str) -> str:
         raise click.BadParameter(str(error)) from None
 
 
-@click.command()
+@click.command(
+    epilog='\b\nExample:\n  sasgate disengage --for 4h --reason "IGC Santé is down, ticket 4711"'
+)
 @click.option(
     "--for", "seconds", required=True, callback=_term, metavar="TIME", help="1m to 7d, such as 4h."
 )
@@ -45,7 +47,7 @@ def reason_of(_: click.Context, __: click.Parameter, text: str) -> str:
 def disengage(
     seconds: int, reason: str, authority: str | None, config: Path, *, without_list: bool
 ) -> None:
-    """Admit clients whose revocation status cannot be known, for a time.
+    """Admit clients whose revocation status cannot be known, for a time (débrayage).
 
     What the last verified list revokes stays refused. It begins at once, replaces an earlier one,
     and ends by itself or by `sasgate engage`. Exit code 1 if no daemon does it.

@@ -100,7 +100,7 @@ _validity = click.option(
 )
 
 
-@click.command(epilog=f"\b\n{_PATHS}")
+@click.command(epilog=f"\b\n{_PATHS}", short_help="Publish the lab's lists and answer OCSP.")
 @_directory
 @click.option(
     "--port",
@@ -126,7 +126,7 @@ def serve(directory: Path, port: int) -> None:
         publish(board, port, announce)
 
 
-@click.group("set")
+@click.group("set", short_help="Change what is published: revoked clients, bad lists, OCSP.")
 @_directory
 @click.pass_context
 def set_(ctx: click.Context, directory: Path) -> None:
@@ -134,7 +134,7 @@ def set_(ctx: click.Context, directory: Path) -> None:
     ctx.obj = Switchboard.of(_lab(directory))
 
 
-@set_.command()
+@set_.command(short_help="Put clients of the lab, or CAs, on new lists.")
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def revoke(board: Switchboard, names: tuple[str, ...]) -> None:

@@ -101,10 +101,17 @@ class Lab:
                 {each: Credential.read(*_server(directory, each)) for each in SERVERS},
                 {each: Credential.read(_editor(directory, each)) for each in EDITORS},
             )
+        except FileNotFoundError as error:
+            missing = Path(error.filename)
+            what = "no lab" if missing == directory / MARK else f"a lab without {missing}"
+            force = "" if missing == directory / MARK else "--force "
+            raise NotALab(
+                f"{directory}: {what}; make one with `sasgate lab init {force}{directory}`"
+            ) from error
         except (OSError, ValueError, KeyError) as error:
             raise NotALab(
                 f"{directory}: no lab, or a damaged one ({error}); "
-                f"make one with `sasgate lab init {directory}`"
+                f"make one with `sasgate lab init --force {directory}`"
             ) from error
 
     def path_of(self, client: str, *, chain: bool = False) -> Path:
