@@ -111,6 +111,13 @@ def test_the_pictures_that_the_page_shows_are_there(written: Path) -> None:
         assert ElementTree.parse(written.parent / name).getroot().tag.endswith("svg")
 
 
+def test_every_table_has_a_cell_for_each_head(written: Path) -> None:
+    own = written.read_text("utf-8").partition("bench-inbound: begin")[2]
+    tables = re.findall(r"(?:^\|.*\n)+", own.partition("bench-inbound: end")[0], re.MULTILINE)
+    assert len(tables) > 6
+    assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
+
+
 def test_what_stands_beside_stays(written: Path) -> None:
     mark = re.compile(r"<!-- bench-inbound: begin -->.*<!-- bench-inbound: end -->", re.DOTALL)
     assert mark.sub("", written.read_text("utf-8")) == mark.sub("", PAGE.read_text("utf-8"))

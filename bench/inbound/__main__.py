@@ -34,7 +34,7 @@ MARK = "bench-inbound"
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="How often each is measured.")
 @click.option("--share", default=1.0, show_default=True, help="Part of each work's calls.")
-@click.option("--seconds", default=2.0, show_default=True, help="Of paced calls; 0 leaves out.")
+@click.option("--seconds", default=1.5, show_default=True, help="Of paced calls; 0 leaves out.")
 @click.option("--held", default=1000, show_default=True, help="Connections held; 0 leaves out.")
 @click.option(
     "--work",

@@ -24,6 +24,8 @@ from sasgate.environments import RECETTE
 
 # Connections over which calls are paced: more than are under way in a server that can follow.
 _LINES = 32
+# What disturbs a server makes it look smaller: the best of so many bursts is its capacity.
+_TRIES = 3
 _REQUEST = b"GET %b HTTP/1.1\r\nHost: localhost\r\nAccept: application/fhir+json\r\n\r\n"
 
 
@@ -154,7 +156,7 @@ class _Rounds:
                 self._burst(contender, work, share=0.1)
         capacity = [work for work in self._extent.works if work.key == GET]
         return {
-            name: self._burst(contender, work, share=1.0).rate
+            name: max(self._burst(contender, work).rate for _ in range(_TRIES))
             for work in capacity
             for name, contender in contenders.items()
         }

@@ -110,7 +110,7 @@ def _pace(figures: Figures, pace: Pace) -> Iterator[str]:
     yield "latency counts from when a call was due."
     yield ""
     head = ("contender", "calls/s answered", "p50, ms", "p99, ms", f"p99, × {APACHE}",
-            "this client's own delay, p99, ms")  # fmt: skip
+            "CPU a call, µs", "this client's own delay, p99, ms")  # fmt: skip
     yield from table(head, (_pace_row(figures, pace.why, name) for name in figures.names))
 
 

@@ -41,15 +41,15 @@ CONNECT, CONNECT_12 = "connect", "connect-1.2"
 GET, GET_12, GET_LARGE = "get", "get-1.2", "get-large"
 POST, POST_LARGE = "post", "post-large"
 
-# As many calls as take one or two seconds of a CPU.
+# As many calls as take about a second of a CPU.
 WORKS = (
-    Work(CONNECT, "New connection, one GET of 1 kB, TLS 1.3", 1000, kept=False),
-    Work(CONNECT_12, "New connection, one GET of 1 kB, TLS 1.2", 1000, kept=False, tls="1.2"),
-    Work(GET, "Kept connection, GET of 1 kB, TLS 1.3", 12000),
-    Work(GET_12, "Kept connection, GET of 1 kB, TLS 1.2", 12000, tls="1.2"),
-    Work(GET_LARGE, "Kept connection, GET of 100 kB", 4000, LARGE),
-    Work(POST, "Kept connection, POST of 2 kB", 10000, POSTED, posted=2048),
-    Work(POST_LARGE, "Kept connection, POST of 1 MB", 300, POSTED, posted=1 << 20),
+    Work(CONNECT, "New connection, one GET of 1 kB, TLS 1.3", 600, kept=False),
+    Work(CONNECT_12, "New connection, one GET of 1 kB, TLS 1.2", 600, kept=False, tls="1.2"),
+    Work(GET, "Kept connection, GET of 1 kB, TLS 1.3", 8000),
+    Work(GET_12, "Kept connection, GET of 1 kB, TLS 1.2", 8000, tls="1.2"),
+    Work(GET_LARGE, "Kept connection, GET of 100 kB", 2500, LARGE),
+    Work(POST, "Kept connection, POST of 2 kB", 6000, POSTED, posted=2048),
+    Work(POST_LARGE, "Kept connection, POST of 1 MB", 150, POSTED, posted=1 << 20),
 )
 
 
@@ -63,5 +63,5 @@ class Extent:
     rounds: int
     works: tuple[Work, ...] = field(default=WORKS)
     share: float = 1.0
-    seconds: float = 2.0
+    seconds: float = 1.5
     held: int = 1000
