@@ -104,7 +104,8 @@ def _revocation(revocation: Data) -> Iterator[str]:
             yield f"    last error: {each['error']}"
     for each in revocation["ocsp"]["responders"]:
         yield (
-            f"  OCSP {each['url']}: {each['answers']} answers, {each['without_answer']} without,"
+            f"  OCSP {each['url']}: {_counted(each['answers'], 'answer')},"
+            f" {each['without_answer']} without,"
             f" {each['problem'] or 'well'}"
         )
     for each in revocation["disengaged"]:
