@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogEvent, Logger, LogLevel, textFileLogObserver
 from twisted.python.failure import Failure
 
 from sasgate.log_format import cut, escaped, json_line, observer, shown_path, word
@@ -215,11 +215,14 @@ class TestJSON:
         assert json.loads(line)["seconds"] is None
 
     def test_an_object_that_cannot_be_printed_is_still_a_line(self) -> None:
-        class Broken:
-            def __str__(self) -> str:
-                raise RuntimeError
-
         json.loads(self.line(journal_fields=("cn",), event="decision", cn=Broken()))
+
+
+class Broken:
+    """What has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 class TestObserver:
@@ -227,6 +230,23 @@ class TestObserver:
         stream = io.StringIO()
         Logger("sasgate.x", observer=observer(Log(), stream)).info("hello")
         assert stream.getvalue().endswith("[sasgate.x#info] hello\n")
+
+    def test_a_line_of_the_journal_is_what_twistd_would_write(self) -> None:
+        ours, twistds = io.StringIO(), io.StringIO()
+
+        def both(event: LogEvent) -> None:
+            observer(Log(), ours)(event)
+            textFileLogObserver(twistds)(event)
+
+        Logger("sasgate.x", observer=both).warn("{line}", line="{403} a\tb", journal_fields=())
+        assert "[sasgate.x#warn] {403} a\tb\n" in ours.getvalue()
+        assert ours.getvalue() == twistds.getvalue()
+
+    def test_a_line_that_cannot_be_made_is_not_lost_without_a_word(self) -> None:
+        stream = io.StringIO()
+        log = Logger("sasgate.x", observer=observer(Log(), stream))
+        log.info("{line}", line=Broken(), journal_fields=())
+        assert "sasgate.x" in stream.getvalue()
 
     @pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
     def test_json_goes_to_a_stream_of_text_or_bytes(self, kind: type) -> None:

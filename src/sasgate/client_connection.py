@@ -125,7 +125,7 @@ class ClientConnection(Protocol):
         if self._state is _State.DISCARDING:
             self._discard(data)
             return
-        if self._state in {_State.CLOSING, _State.CLOSED}:
+        if self._state in (_State.CLOSING, _State.CLOSED):
             return
         self.reader.receive(data)
         if self._exchange is None:
@@ -151,7 +151,7 @@ class ClientConnection(Protocol):
             self._advancing = False
 
     def _begin_exchange(self) -> bool:
-        if self._state not in {_State.HEAD, _State.IDLE}:
+        if self._state not in (_State.HEAD, _State.IDLE):
             return False
         try:
             head = self._next_head()
@@ -266,7 +266,7 @@ class ClientConnection(Protocol):
             self._lose()
         elif self._state is _State.HEAD and self.reader.buffered:
             self._refuse(BadMessage("the request's head comes too slowly", 408))
-        elif self._state in {_State.HEAD, _State.DISCARDING}:
+        elif self._state in (_State.HEAD, _State.DISCARDING):
             self._lose()
         elif self._state is _State.CLOSING and not self._wire_closing:
             self._close_wire()

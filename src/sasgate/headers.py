@@ -13,6 +13,9 @@ from functools import lru_cache
 class Kind(Enum):
     """What the gateway does with a field that a peer sent."""
 
+    # Enum's is written in Python, and a request asks for it thirty times.
+    __hash__ = object.__hash__
+
     PASS = "pass"  # noqa: S105
     HOST = "host"
     CONTENT_LENGTH = "content-length"

@@ -350,15 +350,18 @@ class _Known:
                 values.setdefault(kind, []).append(name.lower())
             elif kind is not Kind.PASS:
                 values.setdefault(kind, []).append(value.strip(b" \t"))
-        tokens = b",".join(values.get(Kind.CONNECTION, ())).lower().split(b",")
         return cls(
             values.get(Kind.HOST, []),
             values.get(Kind.CONTENT_LENGTH, []),
             values.get(Kind.TRANSFER_ENCODING, []),
             values.get(Kind.EXPECT, []),
             values.get(Kind.SINGLE, []),
-            frozenset(token.strip(b" \t") for token in tokens),
+            _tokens(values[Kind.CONNECTION]) if Kind.CONNECTION in values else frozenset(),
         )
+
+
+def _tokens(values: list[bytes]) -> frozenset[bytes]:
+    return frozenset(token.strip(b" \t") for token in b",".join(values).lower().split(b","))
 
 
 def _check_host(hosts: list[bytes], http11: bool) -> None:

@@ -31,7 +31,7 @@ from sasgate.notify import Notifier
 from sasgate.outbound import presented
 from sasgate.oversight import Oversight
 from sasgate.ports import OpenPort
-from sasgate.settings import LogFormat, Settings
+from sasgate.settings import Settings
 from sasgate.stapling import Stapler
 from sasgate.startup import load_all, only_at_restart
 from sasgate.state_folder import StateFolder
@@ -53,8 +53,11 @@ class Gateway(Service):
     name = "sasgate"
     _log = Logger("sasgate")
 
-    def __init__(self, settings: Settings, trust: Trust, reactor: Any) -> None:
+    def __init__(
+        self, settings: Settings, trust: Trust, reactor: Any, *, to_stdout: bool = False
+    ) -> None:
         self._settings = settings
+        self._to_stdout = to_stdout
         self._trust = trust
         self._reactor = reactor
         self._deadlines = Deadlines(reactor)
@@ -106,7 +109,7 @@ class Gateway(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application, which takes its log observer from its components."""
-        if self._settings.log.format is LogFormat.JSON and hasattr(parent, "setComponent"):
+        if self._to_stdout and hasattr(parent, "setComponent"):
             parent.setComponent(ILogObserver, observer(self._settings.log, sys.stdout))
         super().setServiceParent(parent)
 

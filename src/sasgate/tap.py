@@ -63,4 +63,5 @@ def makeService(options: Options) -> IService:
     forbid_cores(Logger("sasgate"))
     # Timers must not follow the clock on the wall (S60); Twisted's follow `seconds`.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    return Gateway(options["settings"], options["trust"], reactor)
+    to_stdout = _writes_to_stdout(options.parent)
+    return Gateway(options["settings"], options["trust"], reactor, to_stdout=to_stdout)

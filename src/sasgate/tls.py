@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
-from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
 from twisted.logger import Logger
 
 from sasgate.admission import ChainFault, Presented
-from sasgate.identity import Identity
+from sasgate.identity import identity_of
 from sasgate.settings import TLSVersion
 from sasgate.stapling import Staple
 from sasgate.trust import CA, Credential
@@ -100,11 +99,11 @@ def server_context(
 def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
     """Read what the finished handshake of a connection left; refuses by leaving things out."""
     try:
-        leaf = connection.get_peer_certificate(as_cryptography=True)
+        leaf = connection.get_peer_certificate()
         if leaf is None:
             return Presented(None)
-        identity = Identity.read(leaf)
-        chain = connection.get_verified_chain(as_cryptography=True) or []
+        identity = identity_of(_der(leaf))
+        chain = connection.get_verified_chain() or []
     except Exception as error:  # cryptography has a dozen ways to refuse what OpenSSL passed
         # Not its text, which may quote the certificate: the journal's words are not a stranger's.
         kind = type(error.__cause__ or error).__name__
@@ -113,8 +112,12 @@ def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
         identity,
         calls=record.calls,
         faults=tuple(record.faults),
-        chain=tuple(cert.public_bytes(serialization.Encoding.DER) for cert in chain),
+        chain=tuple(map(_der, chain)),
     )
+
+
+def _der(certificate: crypto.X509) -> bytes:
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
 def _set_versions(context: SSL.Context, tls: Sequence[TLSVersion]) -> None:
