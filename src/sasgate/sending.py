@@ -10,26 +10,40 @@ from typing import Any
 from twisted.internet.tcp import Connection
 
 
-def send(transport: Any, data: bytes) -> None:
+def send(transport: Any, data: bytes) -> bool:
     """Write to a transport: what the kernel takes leaves now, Twisted keeps the rest.
 
-    A broken connection is found by the reactor, never from within this call.
+    A broken connection is found by the reactor, never from within this call; what is written to
+    one that was aborted is dropped. Whether nothing waits now, as far as is known.
     """
-    if not isinstance(transport, Connection) or _holds(transport):
+    if not isinstance(transport, Connection):
         transport.write(data)
-        return
+        return False
+    if transport._aborting:  # noqa: SLF001  there is no other way to know
+        return False
+    if _keeps(transport):
+        transport.write(data)
+        return False
     sent = transport.writeSomeData(data)
     if isinstance(sent, Exception):
         transport.write(data)  # the reactor's own attempt fails too, and ends the connection
-    elif sent < len(data):
+        return False
+    if sent < len(data):
         transport.write(data[sent:])
+    return sent == len(data)
 
 
-def _holds(transport: Connection) -> bool:
-    """Whether bytes wait already, or none may follow."""
+def _keeps(transport: Connection) -> bool:
+    """Whether what is written has to go by Twisted's buffer.
+
+    Bytes wait there already, none may follow, TLS of Twisted's is to come in between, or a producer
+    that is pulled is asked for more whenever the buffer is empty again.
+    """
     return bool(
         transport.dataBuffer
         or transport._tempDataBuffer  # noqa: SLF001  there is no other way to know
         or transport.disconnecting
         or not transport.connected
+        or transport.TLS
+        or (transport.producer is not None and not transport.streamingProducer)
     )

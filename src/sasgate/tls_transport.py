@@ -39,13 +39,17 @@ class _State(Enum):
 # As much as is taken from OpenSSL at once; what it holds beyond is taken in turn.
 _PIECE = 1 << 16
 
+# So many bytes of what TLS itself answers, to changes of keys above all, may wait for the peer to
+# take them. A peer that asks on and reads nothing would have us keep all answers.
+_MOST_UNREAD = 1 << 16
+
 
 class TLSTransport(TwistedProtocol):
     """One TLS connection; `begin` makes the side of it that is ours, `inner` speaks over it.
 
     What `inner` writes before the handshake is over waits for that, which an `IHandshakeListener`
-    is told of. It learns the end by `connectionLost`, and by that alone where `begin` raised: a
-    `ConnectionDone` where the peer closed in order, an `OpenSSL.SSL.Error` where TLS failed.
+    is told of. It learns the end by `connectionLost`, once, and by that alone where `begin` raised:
+    a `ConnectionDone` where the peer closed in order, an `OpenSSL.SSL.Error` where TLS failed.
     """
 
     _log = Logger()
@@ -60,15 +64,18 @@ class TLSTransport(TwistedProtocol):
         self._early: list[bytes] = []
         self._reason: Failure | None = None
         self._closed_in_order = False
+        self._waiting = 0
+        self._unread = 0
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
         try:
             self._tls = self._begin()
+            self.inner.makeConnection(self)
         except Exception:
+            # Twisted would log it and go on with what is half made.
             self._fail()
             return
-        self.inner.makeConnection(self)
         self._shake()
 
     def getHandle(self) -> SSL.Connection:
@@ -109,7 +116,7 @@ class TLSTransport(TwistedProtocol):
     def _begin_inner(self) -> None:
         early, self._early = self._early, []
         self.write(b"".join(early))
-        if IHandshakeListener.providedBy(self.inner):
+        if self._state is _State.OPEN and IHandshakeListener.providedBy(self.inner):
             self.inner.handshakeCompleted()
 
     def _read(self, tls: SSL.Connection) -> None:
@@ -125,8 +132,15 @@ class TLSTransport(TwistedProtocol):
                 self._fail()
                 return
             self.inner.dataReceived(data)
-        # What was read may want an answer of TLS's own, such as that to a change of keys.
+        self._answer(tls)
+
+    def _answer(self, tls: SSL.Connection) -> None:
+        """Send what TLS itself answers to what was read, as long as the peer takes it."""
+        before = self._waiting
         self._flush(tls)
+        self._unread = self._unread + self._waiting - before if self._waiting else 0
+        if self._unread > _MOST_UNREAD:
+            self.abortConnection()
 
     def _answer_close(self, tls: SSL.Connection) -> None:
         self._closed_in_order = True
@@ -143,18 +157,29 @@ class TLSTransport(TwistedProtocol):
         if tls is None or self._state is not _State.OPEN or not data:
             return
         try:
-            # One record at a time, as pyOpenSSL has it.
-            sent = tls.send(data)
-            while sent < len(data):
-                sent += tls.send(memoryview(data)[sent:])
+            records = self._seal(tls, data)
         except Exception:
             self._fail()
             return
-        self._flush(tls)
+        self._send(records)
+        if len(records) >= _PIECE:
+            self._flush(tls)  # what TLS had to say before may have come first
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send bytes."""
         self.write(b"".join(data))
+
+    def _seal(self, tls: SSL.Connection, data: bytes) -> bytes:
+        # One record at a time, as pyOpenSSL has it. Each is taken out before the next, since
+        # OpenSSL keeps as much memory as it ever held, until the connection ends.
+        sent = tls.send(data)
+        if sent == len(data):
+            return tls.bio_read(_PIECE)
+        records = [tls.bio_read(_PIECE)]
+        while sent < len(data):
+            sent += tls.send(memoryview(data)[sent:])
+            records.append(tls.bio_read(_PIECE))
+        return b"".join(records)
 
     def _flush(self, tls: SSL.Connection) -> None:
         while True:
@@ -162,9 +187,12 @@ class TLSTransport(TwistedProtocol):
                 data = tls.bio_read(_PIECE)
             except SSL.WantReadError:
                 return
-            send(self.transport, data)
+            self._send(data)
             if len(data) < _PIECE:
                 return
+
+    def _send(self, data: bytes) -> None:
+        self._waiting = 0 if send(self.transport, data) else self._waiting + len(data)
 
     def _fail(self) -> None:
         """End what cannot go on; from within the handling of the exception."""
@@ -184,7 +212,10 @@ class TLSTransport(TwistedProtocol):
         self.transport.loseConnection()
 
     def loseConnection(self) -> None:
-        """Close in order: what was written leaves, and the peer may close its side."""
+        """Close in order: what was written leaves, and the peer may close its side.
+
+        No producer is waited for. A handshake that goes on is dropped, with what waits for it.
+        """
         if self._tls is None or self._state is _State.HANDSHAKE:
             self.abortConnection()
         elif self._state is _State.OPEN:
@@ -214,7 +245,9 @@ class TLSTransport(TwistedProtocol):
             reason = self._reason
         elif not self._closed_in_order and reason.check(ConnectionDone):
             reason = Failure(ConnectionLost())
-        self.inner.connectionLost(reason)
+        # Both lead back to here.
+        inner, self.inner, self._reason = self.inner, None, None
+        inner.connectionLost(reason)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Hold `producer` back where the socket takes no more."""
@@ -246,7 +279,7 @@ class TLSTransport(TwistedProtocol):
         return number
 
 
-_READS = frozenset({_State.OPEN, _State.CLOSING})
+_READS = (_State.OPEN, _State.CLOSING)
 
 
 @implementer(IStreamClientEndpoint)
