@@ -25,10 +25,11 @@ from sasgate.generation import load_trust
 from sasgate.http1 import HeadLimits
 from sasgate.lab.pki import Lab
 from sasgate.local_listener import way_to
-from sasgate.outbound import OutboundSite, _origin_form
+from sasgate.outbound import OutboundSite, Shared, _origin_form, tell_refusal
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Places
 from sasgate.pool import Balancer, Pool
+from sasgate.repeats import Repeats
 from sasgate.settings import Limits, Listen
 from sasgate.surroundings import Surroundings
 from strict_http import read_strictly
@@ -77,11 +78,13 @@ class Applications:
             checks=None,  # type: ignore[arg-type]
         )
         self.places = Places(2, 2)
+        self.refusals = Repeats(self.clock, tell_refusal)
         self.way = Way.LOOPBACK
         self._deadlines = deadlines
 
     def site(self) -> OutboundSite:
-        return OutboundSite(lambda: self.rules, HERE, self.way, self.surroundings, self.places)
+        shared = Shared(self.places, self.refusals)
+        return OutboundSite(lambda: self.rules, HERE, self.way, self.surroundings, shared)
 
     def call(self, data: bytes = GET) -> Wire:
         connection = ClientConnection(
@@ -241,6 +244,71 @@ class TestWays:
         assert way_to(Listen(listen, proxied=False)) is way
 
 
+CHUNKED = b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+KILOBYTE = b"400\r\n" + b"x" * 1024 + b"\r\n"
+
+
+class TestSlowUploads:
+    """S48: a place to SAS is held for half of an answer's time by a body that comes slowly."""
+
+    def trickle(self, apps: Applications, wires: list[Wire], seconds: int) -> None:
+        for _ in range(seconds):
+            for wire in wires:
+                wire.send(KILOBYTE)
+            apps.pass_time(1)
+
+    def test_they_give_their_places_up_for_whoever_waits(self, apps: Applications) -> None:
+        slow = [apps.call(CHUNKED), apps.call(CHUNKED)]
+        waiting = apps.call()
+        self.trickle(apps, slow, 14)
+        assert (apps.free, waiting.take()) == (0, b"")
+        self.trickle(apps, slow, 1)
+        for wire in slow:
+            text = fault(wire, 408)
+            assert "the request's body takes too long" in text
+            assert text.endswith(MAYBE_SENT)
+        apps.sas.wires[-1].send(OK)
+        assert answers(waiting.take()) == [(200, b"hi")]
+        assert apps.free == 2
+
+    def test_it_goes_with_the_configured_time(self, rules: OutboundRules) -> None:
+        apps = Applications(rules, outbound_answer=60.0)
+        wire = apps.call(CHUNKED)
+        self.trickle(apps, [wire], 29)
+        assert wire.take() == b""
+        self.trickle(apps, [wire], 1)
+        fault(wire, 408)
+
+    def test_what_sas_takes_slowly_is_not_the_applications_doing(self, apps: Applications) -> None:
+        size = 1024 * 1024
+        head = b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size
+        wire = apps.call(head + b"x" * size)
+        for _ in range(10):
+            apps.pass_time(5)
+            apps.sas.wire.take()
+        assert apps.clock.seconds() > 30
+        apps.sas.wire.send(OK)
+        assert answers(wire.take()) == [(200, b"hi")]
+
+    def test_the_time_before_goes_on_after_sas_was_slow(self, apps: Applications) -> None:
+        wire = apps.call(CHUNKED)
+        self.trickle(apps, [wire], 10)
+        for _ in range(100):
+            wire.send(KILOBYTE)
+        apps.pass_time(19)
+        apps.sas.wire.take()
+        self.trickle(apps, [wire], 4)
+        assert wire.take() == b""
+        self.trickle(apps, [wire], 1)
+        fault(wire, 408)
+
+    def test_the_answers_time_is_not_the_bodys(self, apps: Applications) -> None:
+        wire = apps.call(CHUNKED + KILOBYTE + b"0\r\n\r\n")
+        apps.pass_time(29)
+        apps.sas.wire.send(OK)
+        assert answers(wire.take()) == [(200, b"hi")]
+
+
 class TestSent:
     """What is said of the request is so."""
 
@@ -261,7 +329,7 @@ class TestSent:
 
     def test_it_may_have_been_where_the_body_does_not_come(self, apps: Applications) -> None:
         wire = apps.call(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
-        apps.pass_time(20)
+        apps.pass_time(15)
         assert fault(wire, 408).endswith(MAYBE_SENT)
 
     def test_a_kept_connection_that_ended_unseen_is_not_used(self, apps: Applications) -> None:
@@ -317,6 +385,18 @@ class TestJournal:
         assert len(told) == lines
         for event in told:
             assert "CN=sas-agregateur-test-ACME OU=300000000000017" in event["presented"]
+
+    def test_refusals_that_repeat_themselves_are_counted(
+        self, apps: Applications, logged: list[LogEvent]
+    ) -> None:
+        for status in [401] * 50 + [403]:
+            wire = apps.call()
+            apps.sas.open[-1].send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+            wire.close()
+        assert [event["status"] for event in logged if "meaning" in event] == [401, 403]
+        apps.pass_time(60)
+        (event,) = [event for event in logged if event.get("times")]
+        assert (event["status"], event["times"]) == (401, ", 49 times more in 60 s")
 
     def test_a_refusal_that_is_cut_short_is_a_fault(
         self, apps: Applications, logged: list[LogEvent]

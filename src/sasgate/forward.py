@@ -20,6 +20,7 @@ from sasgate.chunked import LAST_CHUNK, chunk
 from sasgate.failures import why
 from sasgate.heads import has_unusual_body, interim_head, request_head, response_head
 from sasgate.http1 import BadMessage, Framing, RequestHead, RequestReader, ResponseHead
+from sasgate.patience import Patience
 from sasgate.pool import Pool, UpstreamConnection
 from sasgate.settings import Limits
 from sasgate.site import Exchanged, Forward, Plan, Reply, Site
@@ -97,6 +98,7 @@ class Exchange:
         self._answer_deadline = now + client.limits.answer
         self._window_end = now + client.limits.body_idle
         self._window_bytes = 0
+        self._patience = Patience(float("inf"))
 
     def start(self) -> None:
         """Ask the site what becomes of the request, and do it."""
@@ -125,6 +127,7 @@ class Exchange:
             return
         self._phase = _Phase.CONNECTING
         self._plan = plan
+        self._patience = Patience(plan.body_within)
         self._answer_deadline = self.record.started + plan.answer_within
         self._set_deadline()
         self._candidates = iter(plan.balancer.order())
@@ -271,11 +274,16 @@ class Exchange:
     def upstream_full(self) -> None:
         """Read no more from the client."""
         self._upstream_full = True
+        self._patience.keep(self._client.now())
+        if self._uploading():
+            self._set_deadline()
         self._client.hold()
 
     def upstream_drained(self) -> None:
         """Read from the client again."""
         self._upstream_full = False
+        if self._uploading():
+            self._set_deadline()
         self.request_bytes()
         if not self._upstream_full:
             self._client.go_on()
@@ -311,7 +319,9 @@ class Exchange:
         # A client is held to a rate; a server, or whoever is held back by it, to any progress.
         clients_turn = self._client.is_full() if answering else not self._upstream_full
         needed = limits.body_rate * limits.body_idle if clients_turn else 1
-        if self._window_bytes >= needed:
+        if self._uploading() and self._patience.ends <= self._window_end:
+            self._give_up(408, "the request's body takes too long")
+        elif self._window_bytes >= needed:
             self._begin_window()
             self._set_deadline()
         elif answering:
@@ -330,8 +340,14 @@ class Exchange:
         self._window_bytes = 0
 
     def _set_deadline(self) -> None:
-        by_window = self._phase is _Phase.ANSWERING or self._uploading()
-        self._client.limit(self._window_end if by_window else self._answer_deadline)
+        if self._uploading():
+            if not self._upstream_full:
+                self._patience.spend(self._client.now())
+            self._client.limit(min(self._window_end, self._patience.ends))
+        elif self._phase is _Phase.ANSWERING:
+            self._client.limit(self._window_end)
+        else:
+            self._client.limit(self._answer_deadline)
 
     def _may_keep(self) -> bool:
         return self._head.keep_alive and self._client.keeps()

@@ -16,9 +16,10 @@ from sasgate.browsers import Way
 from sasgate.client_connection import ClientConnection
 from sasgate.config.endpoints import endpoint_from
 from sasgate.journal import Decision
-from sasgate.outbound import OutboundSite
+from sasgate.outbound import OutboundSite, Shared, tell_refusal
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Places
+from sasgate.repeats import Repeats
 from sasgate.settings import Address, Listen
 from sasgate.surroundings import Surroundings
 
@@ -40,7 +41,9 @@ class OutboundListener:
     def __init__(self, rules: OutboundRules, surroundings: Surroundings) -> None:
         self.rules = rules
         self.surroundings = surroundings
-        self.places = Places(MOST_CALLS, MOST_WAITING)
+        self._shared = Shared(
+            Places(MOST_CALLS, MOST_WAITING), Repeats(surroundings.reactor, tell_refusal)
+        )
         self.connections: set[ClientConnection] = set()
         self._drained: Deferred[None] | None = None
 
@@ -57,7 +60,7 @@ class OutboundListener:
             return None
         shared = self.surroundings
         limits = evolve(shared.limits, answer=shared.limits.outbound_answer)
-        site = OutboundSite(self._current_rules, peer, way, shared, self.places)
+        site = OutboundSite(self._current_rules, peer, way, shared, self._shared)
         now = shared.deadlines.now()
         connection = ClientConnection(site, shared.deadlines, limits, now, secure=False)
         self.connections.add(connection)
@@ -99,6 +102,7 @@ class OutboundListener:
 
     def _tell_if_drained(self) -> None:
         if self._drained is not None and not self._drained.called and not self.connections:
+            self._shared.refusals.close()
             self._drained.callback(None)
 
 

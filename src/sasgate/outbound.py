@@ -12,7 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,15 +23,46 @@ from sasgate.identity import Identity
 from sasgate.log_format import word
 from sasgate.outbound_rules import OutboundRules
 from sasgate.places import Full, Places
+from sasgate.repeats import Repeats
 from sasgate.settings import Address
 from sasgate.site import PASSED_ON, UNREADABLE, Exchanged, Forward, Plan, Reply
 from sasgate.surroundings import Surroundings
 
 
+@frozen
+class Refused:
+    """A refusal by SAS, 401 or 403, of what was `presented`."""
+
+    status: int
+    listener: str
+    presented: str
+
+
+@frozen
+class Shared:
+    """What all connections of one listener share."""
+
+    places: Places
+    refusals: Repeats[Refused]
+
+
+_log = Logger("sasgate.outbound")
+
+
+def tell_refusal(refused: Refused, count: int, seconds: float) -> None:
+    """Say what a refusal means; or how many more there were, in so many seconds."""
+    _log.warn(
+        "SAS answered {status} to {listener}{times}: {meaning}; presented was {presented}",
+        status=refused.status,
+        listener=refused.listener,
+        times=f", {count} times more in {seconds:.0f} s" if count else "",
+        meaning=MEANINGS[refused.status],
+        presented=refused.presented,
+    )
+
+
 class OutboundSite:
     """One connection of an application; `rules` gives what is in force on its listener."""
-
-    _log = Logger("sasgate.outbound")
 
     def __init__(
         self,
@@ -39,7 +70,7 @@ class OutboundSite:
         peer: Address,
         way: Way,
         surroundings: Surroundings,
-        places: Places,
+        shared: "Shared",
     ) -> None:
         self.when_closed: Callable[[], None] = lambda: None
         self._rules = rules
@@ -47,7 +78,8 @@ class OutboundSite:
         self._way = way
         self._limits = surroundings.limits
         self._journal = surroundings.journal
-        self._places = places
+        self._places = shared.places
+        self._refusals = shared.refusals
         self._turn: Deferred[None] | None = None
         self._placed = False
         self._made_under: OutboundRules | None = None
@@ -90,6 +122,7 @@ class OutboundSite:
             extra=b"",
             drop=frozenset(),
             answer_within=self._limits.outbound_answer,
+            body_within=self._limits.outbound_answer * _OF_BODY,
         )
 
     def failure(self, status: int, reason: str, *, sent: bool = False) -> Reply:
@@ -119,15 +152,8 @@ class OutboundSite:
         made_under, self._made_under = self._made_under, None
         rules = made_under or self._rules()
         self._journal.access(exchange.access(rules.name, rules.environment, self._peer))
-        meaning = MEANINGS.get(exchange.status)
-        if meaning is not None and exchange.backend and not exchange.error:
-            self._log.warn(
-                "SAS answered {status} to {listener}: {meaning}; presented was {presented}",
-                status=exchange.status,
-                listener=rules.name,
-                meaning=meaning,
-                presented=presented(rules.identity),
-            )
+        if exchange.status in MEANINGS and exchange.backend and not exchange.error:
+            self._refusals.note(Refused(exchange.status, rules.name, presented(rules.identity)))
 
     def _leave_place(self) -> None:
         turn, self._turn = self._turn, None
@@ -164,6 +190,9 @@ def _origin_form(method: bytes, target: bytes) -> bytes | None:
     rest: bytes = match[1] or b""
     return rest if rest.startswith(b"/") else b"/" + rest
 
+
+# A body holds a place to SAS while it comes: whoever waits for the place has as much time left.
+_OF_BODY = 1 / 2
 
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*([/?].*)?", re.IGNORECASE)
 _FHIR = b"application/fhir+json"

@@ -48,7 +48,8 @@ class Forward:
 
     `target` is in origin-form. `extra` are whole header lines, each with its CRLF; fields of a
     kind in `drop` are not passed on. `answer_within` is in seconds from the end
-    of the request's head.
+    of the request's head. `body_within` is how many seconds the client may take for its body,
+    without those in which the server takes no more of it.
     """
 
     balancer: Balancer
@@ -57,6 +58,7 @@ class Forward:
     extra: bytes
     drop: frozenset[Kind]
     answer_within: float
+    body_within: float = float("inf")
 
 
 Plan = Reply | Forward
