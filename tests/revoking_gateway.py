@@ -194,7 +194,7 @@ class Seated:
         assert peer is not None
         assert place is not None
         secured: Any = listener.secured(peer, place)
-        self.connection: ClientConnection = secured.wrappedProtocol
+        self.connection: ClientConnection = secured.inner
         site: Any = self.connection.site
         site.handshake = shaken.record
         self.wire = _Secured(self.connection, gateway.clock, lingers=False)

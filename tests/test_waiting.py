@@ -34,7 +34,7 @@ class TestWhoWaits:
     def test_the_handshake_does_not(self, gateway: RevokingGateway) -> None:
         caller = gateway.call("recette")
         assert caller.tls.get_peer_certificate() is not None
-        assert caller.wire.protocol.wrappedProtocol._handshaken
+        assert caller.wire.protocol.inner._handshaken
         assert not gateway.questions[0].answer.called
         assert gateway.journal.decisions == []
 

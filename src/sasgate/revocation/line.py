@@ -12,7 +12,6 @@ from twisted.internet.error import ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
-    ISSLTransport,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import connectionDone
@@ -24,6 +23,7 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResp
 from zope.interface import implementer
 
 from sasgate.failures import why
+from sasgate.tls_transport import TLSTransport
 
 
 class Trouble(Enum):
@@ -170,7 +170,7 @@ class _Wire(ProtocolWrapper):
 
         There the other side would have to agree.
         """
-        in_order = self.disconnecting and not ISSLTransport.providedBy(self.transport)
+        in_order = self.disconnecting and not isinstance(self.transport, TLSTransport)
         if not self._lost and not in_order:
             self.transport.abortConnection()
 
