@@ -8,6 +8,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -207,8 +208,9 @@ def refusal(verdict: Verdict, *, is_check: bool) -> Reply:
     return Reply(403 if forbidden or is_check else 401, body, close=True, reason=verdict.detail)
 
 
+@lru_cache(maxsize=64)
 def identity_lines(verdict: Verdict, identity: Identity, peer: Address) -> bytes:
-    """The header lines that tell a backend who calls; the same for the whole connection."""
+    """The header lines that tell a backend who calls; held once for all connections of a client."""
     fields = (
         (headers.CLIENT_VERIFY, verdict.verify.value),
         (headers.CLIENT_CN, printable_value(identity.cn)),

@@ -7,6 +7,7 @@ witness (S2). An exception in a callback ends the handshake (S3).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -117,7 +118,13 @@ def presented(connection: SSL.Connection, record: HandshakeRecord) -> Presented:
 
 
 def _der(certificate: crypto.X509) -> bytes:
-    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    return _held_once(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+
+
+@lru_cache(maxsize=64)
+def _held_once(der: bytes) -> bytes:
+    """The same bytes for equal ones: a chain is 6 KiB, and all connections of a client have it."""
+    return der
 
 
 def _set_versions(context: SSL.Context, tls: Sequence[TLSVersion]) -> None:
