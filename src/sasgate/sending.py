@@ -36,13 +36,12 @@ def send(transport: Any, data: bytes) -> bool:
 def _keeps(transport: Connection) -> bool:
     """Whether what is written has to go by Twisted's buffer.
 
-    Bytes wait there already, none may follow, TLS of Twisted's is to come in between, or a producer
-    that is pulled is asked for more whenever the buffer is empty again.
+    Bytes wait there already, nobody is there any more, TLS of Twisted's is to come in between, or a
+    producer that is pulled is asked for more whenever the buffer is empty again.
     """
     return bool(
         transport.dataBuffer
         or transport._tempDataBuffer  # noqa: SLF001  there is no other way to know
-        or transport.disconnecting
         or not transport.connected
         or transport.TLS
         or (transport.producer is not None and not transport.streamingProducer)
