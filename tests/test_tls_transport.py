@@ -91,6 +91,7 @@ class TestBytes:
         ends.server.write(b"x" * (1 << 20))
         ends.server.loseConnection()
         ends.server.write(b"too late")
+        assert not ends.down.closing
         ends.carry()
         assert ends.calling.received == b"x" * (1 << 20)
         assert isinstance(ends.calling.end, ConnectionDone)
@@ -251,7 +252,7 @@ class TestReentrancy:
     def test_an_end_from_within_is_told_once_and_nothing_follows_an_abort(
         self, make: Make, when: str, do: Callable[[Inner], None]
     ) -> None:
-        ends = make(Inner(**{when: do}))
+        ends = make(Inner(**{when: do})).carry()
         ends.client.write(b"x")
         ends.client.write(b"y")
         ends.carry()
@@ -450,6 +451,30 @@ class TestWhatTLSAnswers:
             far.change_keys(1000)
             wire.receive(far.sent())
         assert not wire.aborted
+
+    def test_one_that_takes_them_late_is_not_counted_on(
+        self, serving: SSL.Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        far = KeyUpdater()
+        _, wire = shaken(far, serving)
+        for number in range(6):
+            taken = number % 2 == 1
+            monkeypatch.setattr("sasgate.tls_transport.send", lambda *_, taken=taken: taken)
+            far.change_keys(2000)
+            wire.receive(far.sent())
+        assert not wire.aborted
+
+    def test_an_answer_that_was_taken_earns_no_credit(
+        self, serving: SSL.Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        far = KeyUpdater()
+        inner, wire = shaken(far, serving)
+        inner.transport.write(b"x" * (1 << 20))
+        for taken in (True, False):
+            monkeypatch.setattr("sasgate.tls_transport.send", lambda *_, taken=taken: taken)
+            far.change_keys(2500)
+            wire.receive(far.sent())
+        assert wire.aborted
 
     def test_what_waits_of_an_answer_is_none_of_tlss(self, serving: SSL.Context) -> None:
         """A client that reads slowly may change keys all the same."""

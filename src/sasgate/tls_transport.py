@@ -162,8 +162,6 @@ class TLSTransport(TwistedProtocol):
             self._fail()
             return
         self._send(records)
-        if len(records) >= _PIECE:
-            self._flush(tls)  # what TLS had to say before may have come first
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send bytes."""
