@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent
 
 from front import GET, OK, REFUSED, Front, answers
+from sasgate.client_connection import GRACE
 from sasgate.site import Plan
 
 
@@ -12,21 +13,82 @@ pytestmark = pytest.mark.usefixtures("no_failure_logged")
 
 
 class TestDrain:
-    def test_an_idle_connection_is_closed_at_once(self) -> None:
-        front = Front()
-        front.connection.drain()
-        assert front.wire.closing
-
-    def test_so_is_one_between_two_requests(self) -> None:
+    def test_a_connection_between_two_requests_is_closed_at_once(self) -> None:
         front = Front()
         front.wire.send(GET)
         front.upstream.send(OK)
         front.connection.drain()
         assert front.wire.closing
 
-    def test_one_in_its_handshake_is_dropped(self) -> None:
+    def test_one_that_was_just_opened_has_its_first_request_served(self) -> None:
+        front = Front()
+        front.connection.drain()
+        front.pass_time(GRACE / 2)
+        front.wire.send(GET + GET)
+        front.upstream.send(OK)
+        raw = front.wire.take()
+        assert b"\r\nConnection: close\r\n" in raw
+        assert answers(raw) == [(200, b"hi")]
+        assert front.wire.closing
+
+    def test_an_answer_to_it_may_come_after_the_grace(self) -> None:
+        front = Front()
+        front.connection.drain()
+        front.wire.send(GET)
+        front.pass_time(5 * GRACE)
+        front.upstream.send(OK)
+        assert front.answer() == (200, b"hi")
+
+    def test_one_that_says_nothing_is_closed_after_the_grace(self) -> None:
+        front = Front()
+        front.connection.drain()
+        assert not front.wire.closing
+        front.pass_time(GRACE)
+        assert front.wire.closing
+
+    def test_one_that_says_half_a_head_is_told_so(self) -> None:
+        front = Front()
+        front.wire.send(GET[:10])
+        front.connection.drain()
+        front.pass_time(GRACE)
+        assert front.answer()[0] == 408
+        assert front.wire.closing
+
+    def test_its_own_limit_comes_first(self) -> None:
+        front = Front(head_time=0.5)
+        front.connection.drain()
+        front.pass_time(0.5)
+        assert front.wire.closing
+
+    def test_a_handshake_goes_on_and_the_first_request_is_served(self) -> None:
         front = Front(secure=True)
         front.connection.drain()
+        front.shaken()
+        front.wire.send(GET)
+        front.upstream.send(OK)
+        assert front.answer() == (200, b"hi")
+        assert front.wire.closing
+
+    def test_one_that_does_not_end_is_dropped(self) -> None:
+        front = Front(secure=True)
+        front.connection.drain()
+        front.pass_time(GRACE)
+        assert front.wire.aborted
+
+    def test_its_end_gives_no_more_time(self) -> None:
+        front = Front(secure=True)
+        front.connection.drain()
+        front.pass_time(GRACE / 2)
+        front.shaken()
+        front.pass_time(GRACE / 2)
+        assert front.wire.closing
+
+    def test_nor_does_a_second_order_to_drain(self) -> None:
+        front = Front(secure=True)
+        front.connection.drain()
+        front.pass_time(GRACE / 2)
+        front.connection.drain()
+        front.pass_time(GRACE / 2)
         assert front.wire.aborted
 
     def test_an_exchange_under_way_ends_and_nothing_follows(self) -> None:

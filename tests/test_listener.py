@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IAddress
 
 from front import GET, OK
 from memory_gateway import HERE, Caller, MemoryGateway
+from sasgate.client_connection import GRACE
 from sasgate.lab.pki import Lab
 from wires import Wire
 
@@ -254,6 +255,10 @@ class TestProxied:
 
 
 class TestDrain:
+    @pytest.fixture
+    def proxied(self, lab: Lab, tmp_path: Path) -> MemoryGateway:
+        return MemoryGateway(lab, tmp_path, PROXIED, proxied=True)
+
     def drained(self, gateway: MemoryGateway) -> list[None]:
         done: list[None] = []
         gateway.listener.drain().addCallback(done.append)
@@ -265,33 +270,93 @@ class TestDrain:
         assert self.drained(gateway) == [None]
 
     def test_one_is_drained_once_its_last_exchange_is_over(self, gateway: MemoryGateway) -> None:
-        idle, busy = gateway.call("recette"), gateway.call("recette").ask(GET)
+        busy = gateway.call("recette").ask(GET)
         done = self.drained(gateway)
-        idle.pump()
-        assert idle.closed
+        gateway.pass_time(2 * GRACE)
         assert done == []
         gateway.server.wire.send(OK)
         assert busy.answer() == (200, b"hi")
         gateway.pass_time(0)
         assert done == [None]
 
-    def test_handshakes_are_dropped(self, gateway: MemoryGateway) -> None:
+    def test_a_handshake_that_has_begun_may_end_and_its_client_ask(
+        self, gateway: MemoryGateway
+    ) -> None:
         wire = gateway.connect()
-        done = self.drained(gateway)
-        gateway.pass_time(0)
         assert wire is not None
-        assert wire.lost
+        done = self.drained(gateway)
+        late = Caller(gateway, wire, "recette").shaken().ask(GET)
+        gateway.server.wire.send(OK)
+        assert late.answer() == (200, b"hi")
+        late.pump()
+        assert late.closed
         assert done == [None]
 
-    def test_nobody_enters_any_more(self, lab: Lab, tmp_path: Path) -> None:
-        """A PROXY header may come after the ports were closed."""
-        gateway = MemoryGateway(lab, tmp_path, PROXIED, proxied=True)
-        wire = gateway.connect(BALANCER)
-        assert self.drained(gateway) == [None]
+    def test_s2_a_stranger_among_them_is_refused_as_ever(self, gateway: MemoryGateway) -> None:
+        wire = gateway.connect()
+        assert wire is not None
+        self.drained(gateway)
+        assert Caller(gateway, wire, None).shaken().ask(GET).answer()[0] == 401
+        assert gateway.servers.servers == {} or gateway.server.attempts == 0
+
+    def test_a_mute_stranger_delays_the_end_by_no_more_than_the_grace(
+        self, gateway: MemoryGateway
+    ) -> None:
+        gateway.connect()
+        mute = gateway.call("recette")
+        done = self.drained(gateway)
+        gateway.pass_time(GRACE)
+        mute.wire.take()  # as its kernel does; it does not even say that it closes
+        gateway.pass_time(0)
+        assert done == [None]
+
+    def test_one_that_a_balancer_names_only_then_is_served(self, proxied: MemoryGateway) -> None:
+        """Its connection was taken before the ports were closed."""
+        wire = proxied.connect(BALANCER)
+        assert wire is not None
+        done = self.drained(proxied)
+        assert done == []
+        wire.send(header("127.0.0.1"))
+        late = Caller(proxied, wire, "recette").shaken().ask(GET)
+        proxied.server.wire.send(OK)
+        assert late.answer() == (200, b"hi")
+        late.pump()
+        assert done == [None]
+
+    def test_one_that_it_never_names_is_dropped(self, proxied: MemoryGateway) -> None:
+        wire = proxied.connect(BALANCER)
+        assert wire is not None
+        done = self.drained(proxied)
+        proxied.pass_time(GRACE)
+        assert wire.aborted
+        assert done == [None]
+
+    def test_its_naming_gives_no_more_time(self, proxied: MemoryGateway) -> None:
+        wire = proxied.connect(BALANCER)
+        assert wire is not None
+        done = self.drained(proxied)
+        proxied.pass_time(GRACE / 2)
+        wire.send(header("127.0.0.1"))
+        proxied.pass_time(GRACE / 2)
+        assert done == [None]
+
+    def test_one_that_is_not_named_yet_is_aborted_with_the_others(
+        self, proxied: MemoryGateway
+    ) -> None:
+        proxied.connect(BALANCER)
+        done = self.drained(proxied)
+        proxied.listener.abort("cut at stop")
+        proxied.pass_time(0)
+        assert done == [None]
+        assert proxied.journal.decisions[0].detail == "cut at stop"
+
+    def test_nobody_enters_after_the_end(self, proxied: MemoryGateway) -> None:
+        assert self.drained(proxied) == [None]
+        wire = proxied.connect(BALANCER)
         assert wire is not None
         wire.send(header("127.0.0.1"))
         assert wire.aborted
-        assert gateway.journal.decisions[0].detail == "the gateway stops"
+        assert proxied.journal.decisions[0].detail == "the gateway stops"
 
     def test_what_does_not_end_is_aborted(self, gateway: MemoryGateway) -> None:
         busy = gateway.call("recette").ask(GET)

@@ -47,6 +47,9 @@ _LAST_BYTES = 60.0
 # closes: a busy client's next request would meet the close instead.
 _NOTICE = 1.0
 
+# Once nothing new is served, whoever has come and not asked yet has so many seconds to do so.
+GRACE = 1.0
+
 # More than this of what is not yet asked for, or than the largest head, and the client is read no
 # further.
 _MOST_BUFFERED = 64 * 1024
@@ -79,6 +82,7 @@ class ClientConnection(Protocol):
         self._ends = accepted + limits.connection_age
         self._handshaken = not secure
         self._draining = False
+        self._ask_by = NEVER
         self._wire_closing = False
         self._aborted_because = ""
         self._full = False
@@ -96,7 +100,7 @@ class ClientConnection(Protocol):
         if self._handshaken:
             self._await_first_head()
         else:
-            self.deadline = self._accepted + self.limits.handshake
+            self.deadline = min(self._accepted + self.limits.handshake, self._ask_by)
 
     def handshakeCompleted(self) -> None:
         """Let the site take note of the client, and learn how long its connection may last."""
@@ -114,7 +118,7 @@ class ClientConnection(Protocol):
 
     def _await_first_head(self) -> None:
         self._state = _State.HEAD
-        self.limit(self.now() + self.limits.head_time)
+        self.limit(min(self.now() + self.limits.head_time, self._ask_by))
 
     def limit(self, deadline: float) -> None:
         """Set the time limit of what goes on now; the connection's own end comes first."""
@@ -184,13 +188,19 @@ class ClientConnection(Protocol):
         self.go_on()
         self._advance()
 
-    def drain(self) -> None:
-        """Serve what is under way and nothing after it."""
+    def drain(self, ask_by: float | None = None) -> None:
+        """Serve what is under way and nothing after it.
+
+        Whoever has come and not asked yet is under way too: a client whose connection was taken
+        relies on an answer. It has until `ask_by`, by the clock of its time limits, or else for
+        `GRACE` from now.
+        """
         self._draining = True
-        if self._state is _State.IDLE or (self._state is _State.HEAD and not self.reader.buffered):
+        if self._state is _State.IDLE:
             self._lose()
-        elif self._state is _State.HANDSHAKE:
-            self.abort("cut at stop")
+        elif self._state in (_State.HANDSHAKE, _State.HEAD):
+            self._ask_by = min(self._ask_by, self.now() + GRACE if ask_by is None else ask_by)
+            self.deadline = min(self.deadline, self._ask_by)
 
     def keeps(self) -> bool:
         """Whether another request may follow the one under way."""
@@ -267,7 +277,11 @@ class ClientConnection(Protocol):
         elif self._state is _State.HEAD and self.reader.buffered:
             self._refuse(BadMessage("the request's head comes too slowly", 408))
         elif self._state in (_State.HEAD, _State.DISCARDING):
+            mute = self._state is _State.HEAD
             self._lose()
+            if mute and self._draining:
+                # It would wait for TLS's closing from a peer that has said nothing at all.
+                self._close_wire()
         elif self._state is _State.CLOSING and not self._wire_closing:
             self._close_wire()
         else:

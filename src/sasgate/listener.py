@@ -17,7 +17,7 @@ from twisted.internet.protocol import Factory
 
 from sasgate.addresses import allowed, parse_peer
 from sasgate.admission import Verify, address_admitted
-from sasgate.client_connection import ClientConnection
+from sasgate.client_connection import GRACE, ClientConnection
 from sasgate.generation import ListenerRules
 from sasgate.health import Health
 from sasgate.inbound import InboundSite
@@ -32,6 +32,8 @@ from sasgate.tls_transport import TLSTransport
 # A UNIX socket's peer is a process of this host.
 _LOCAL_PROCESS = ip_address("127.0.0.1")
 
+_MADE_ROOM = "made room for a newcomer"
+
 
 class InboundListener:
     """One inbound listener; `rules` is swapped by a reload, connections and counts live on."""
@@ -40,9 +42,11 @@ class InboundListener:
         self.rules = rules
         self.surroundings = surroundings
         self.connections: set[ClientConnection] = set()
+        self._gates: set[ProxyGate] = set()
         self._health = self._new_health()
         self._strangers: Counter[Address] = Counter()
         self._drained: Deferred[None] | None = None
+        self._ask_by = 0.0
 
     def _new_health(self) -> Health:
         shared = self.surroundings
@@ -71,7 +75,7 @@ class InboundListener:
 
     def refusal_of(self, peer: Address | None) -> str:
         """Why a peer may not begin a handshake; empty where it may."""
-        if self._drained is not None:
+        if self._drained is not None and self._drained.called:
             return "the gateway stops"
         if peer is None or not address_admitted(self.rules.environments, peer):
             return "address not allowed"
@@ -87,6 +91,8 @@ class InboundListener:
             site, shared.deadlines, shared.limits, place.taken, secure=True
         )
         place.hold(peer, connection)
+        if self._drained is not None:
+            connection.drain(self._ask_by)
 
         def begin() -> SSL.Connection:
             tls, site.handshake = server_connection(self.rules.context)
@@ -97,6 +103,15 @@ class InboundListener:
     def _current_rules(self) -> ListenerRules:
         return self.rules
 
+    def waits(self, gate: ProxyGate) -> None:
+        """Note a connection whose client a balancer has not named yet."""
+        self._gates.add(gate)
+
+    def named(self, gate: ProxyGate) -> None:
+        """Forget one that is a connection by now, or lost."""
+        self._gates.discard(gate)
+        self._tell_if_drained()
+
     def count_stranger(self, peer: Address, change: int) -> None:
         """Count a connection that is not admitted yet, or no longer."""
         self._strangers[peer] += change
@@ -106,13 +121,18 @@ class InboundListener:
     def drain(self) -> Deferred[None]:
         """Close what is idle and let exchanges end; fires when no connection is left."""
         self._drained = Deferred()
+        self._ask_by = self.surroundings.deadlines.now() + GRACE
+        for gate in self._gates:
+            gate.drain(self._ask_by)
         for connection in tuple(self.connections):
-            connection.drain()
+            connection.drain(self._ask_by)
         self._tell_if_drained()
         return self._drained
 
     def abort(self, reason: str) -> None:
         """Drop all connections; `reason` is for the journal."""
+        for gate in tuple(self._gates):
+            gate.abort(reason)
         for connection in tuple(self.connections):
             connection.abort(reason)
 
@@ -122,8 +142,9 @@ class InboundListener:
         self._tell_if_drained()
 
     def _tell_if_drained(self) -> None:
-        if self._drained is not None and not self._drained.called and not self.connections:
-            self._drained.callback(None)
+        if self._drained is None or self._drained.called or self.connections or self._gates:
+            return
+        self._drained.callback(None)
 
     def closed_early(self, peer: object, reason: str) -> None:
         """Write that a connection was closed before any handshake."""
@@ -161,7 +182,7 @@ class Place:
         self._connection = connection
         self._listener.connections.add(connection)
         self._listener.count_stranger(peer, 1)
-        self.stranger(partial(connection.abort, "made room for a newcomer"))
+        self.stranger(partial(connection.abort, _MADE_ROOM))
 
     def admitted(self) -> None:
         """Count the client no longer among strangers."""
@@ -231,15 +252,22 @@ class Door(Factory):
             if reason:
                 listener.closed_early(peer, reason)
                 return None
-            return listener.secured(peer, place)
+            inner = listener.secured(peer, place)
+            listener.named(gate)
+            return inner
 
         def refused(reason: str) -> None:
             listener.closed_early(balancer, reason)
 
+        def gone() -> None:
+            place.gone()
+            listener.named(gate)
+
         shared = listener.surroundings
         deadline = place.taken + shared.limits.handshake
-        gate = ProxyGate(shared.deadlines, deadline, enter, refused, place.gone)
-        place.stranger(gate.abort)
+        gate = ProxyGate(shared.deadlines, deadline, enter, refused, gone)
+        place.stranger(partial(gate.abort, _MADE_ROOM))
+        listener.waits(gate)
         return gate
 
 

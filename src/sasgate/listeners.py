@@ -43,6 +43,7 @@ class Listeners:
         self._surroundings = surroundings
         self._listeners: dict[str, Listener] = {}
         self._leaving: dict[Listener, str] = {}
+        self._released = False
         self.ports: tuple[OpenPort, ...] = ()
 
     def __iter__(self) -> Iterator[Listener]:
@@ -98,6 +99,7 @@ class Listeners:
             port.door.lead_to(prepared.listeners[port.listener], port.wanted.listen)
         self.ports = prepared.ports.open
         for port in prepared.ports.closed:
+            port.take_in()
             port.close().addErrback(lambda failure: self._log.failure("not closed", failure))
             self._log.info("{listen} is closed", listen=port.wanted.listen)
         for listener, name in removed.items():
@@ -123,12 +125,18 @@ class Listeners:
         listener.drain().addBoth(gone)
 
     def release(self) -> None:
-        """Take callers on all ports that were held, and say where."""
+        """Take callers on all ports that were held."""
+        self._released = True
         for each in self.ports:
             each.release()
 
     def close(self) -> Deferred[Any]:
-        """Take no more callers."""
+        """Take no more callers.
+
+        Those who wait already are taken in, unless nobody could be judged yet.
+        """
+        for each in self.ports if self._released else ():
+            each.take_in()
         return DeferredList([each.close() for each in self.ports])
 
     def drain(self) -> Deferred[Any]:

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from sasgate.adopted import Unfit, adopt
 from sasgate.errors import ConfigError
+from sasgate.last_callers import take_in
 from sasgate.settings import Listen, Settings
 
 
@@ -89,6 +90,14 @@ class OpenPort:
     def release(self) -> None:
         """Take callers."""
         self.port.startReading()
+
+    def take_in(self) -> None:
+        """Take those who wait in the kernel's queue, before the port closes.
+
+        Where systemd holds the socket they wait for the next process, as others will.
+        """
+        if not self.wanted.listen.endpoint.startswith("systemd:"):
+            take_in(self.port)
 
     def close(self) -> Deferred[Any]:
         """Take no more callers."""

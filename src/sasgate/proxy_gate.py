@@ -87,9 +87,13 @@ class ProxyGate(Protocol):
         del now
         self._end("no PROXY header in time")
 
-    def abort(self) -> None:
-        """Close: the place is needed."""
-        self._end("made room for a newcomer")
+    def drain(self, deadline: float) -> None:
+        """Wait for the header until then, and no longer: the gateway stops."""
+        self.deadline = min(self.deadline, deadline)
+
+    def abort(self, reason: str) -> None:
+        """Close at once; `reason` is for the journal."""
+        self._end(reason)
 
     def _end(self, reason: str | None) -> None:
         if self._ended:
