@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.peers import frames
+from bench.peers.programs import authorities
 from openssl import curl
 from processes import PATIENCE, LoggedProcess, environment, free_port
-from sasgate.lab import trees
-from sasgate.lab.authority import pem_of
 from sasgate.lab.pki import Lab
+from sasgate.lab.processes import NotReady
 
 
 REVOKED = "certificate revoked"
-_MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2")
 
 
 class Neighbour:
@@ -79,18 +79,8 @@ class ApacheNeighbour(Neighbour):
 
 
 _NGINX = """\
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr info;
-events {{ worker_connections 64; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     access_log off;
+    error_log stderr info;
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_protocols TLSv1.2 TLSv1.3;
@@ -102,38 +92,28 @@ http {{
         ssl_crl {lists};
         location / {{ return 200 'admitted'; }}
     }}
-}}
 """
 
 
 @contextmanager
 def nginx(lab: Lab, lists: Path, folder: Path) -> Iterator[NginxNeighbour]:
     """nginx with `ssl_crl`; its own files are in `folder`."""
-    program = installed("nginx")
-    port, config = free_port(), folder / "nginx.conf"
+    program, port = installed("nginx"), free_port()
     certificate, key = lab.server_paths()
-    config.write_text(
-        _NGINX.format(folder=folder, port=port, certificate=certificate, key=key, lists=lists,
-                      cas=igc_bundle(lab, folder))
-    )  # fmt: skip
-    command = (program, "-c", config, "-e", "stderr", "-p", folder)
+    http = _NGINX.format(
+        port=port, certificate=certificate, key=key, lists=lists, cas=authorities(lab, folder)
+    )
+    command = frames.nginx(program, folder, http, connections=64)
     with LoggedProcess(command, folder, environment()) as process:
         process.wait_for("start worker process ")
         yield NginxNeighbour(lab, process, port)
 
 
 _APACHE = """\
-{modules}
-ServerRoot {folder}
-ServerName localhost
-DefaultRuntimeDir {folder}
-PidFile {folder}/apache.pid
-{user}
-ErrorLog /dev/stderr
 LogLevel info
 StartServers 1
 Listen 127.0.0.1:{port}
-DocumentRoot {folder}/site
+DocumentRoot site
 SSLEngine on
 SSLCertificateFile {certificate}
 SSLCertificateKeyFile {key}
@@ -151,30 +131,25 @@ def apache(lab: Lab, lists: Path, folder: Path) -> Iterator[ApacheNeighbour]:
 
     Its children look into both folders, as a user of their own where the tests are root's.
     """
-    program, port = installed("apache2"), free_port()
+    port = free_port()
     (folder / "site").mkdir()
     (folder / "site" / "hello").write_text("admitted")
     certificate, key = lab.server_paths()
-    (folder / "apache.conf").write_text(
-        _APACHE.format(
-            modules=apache_modules("mpm_event", "authz_core", "ssl"),
-            user="User #65534\nGroup #65534" if os.geteuid() == 0 else "",
-            folder=folder, port=port, certificate=certificate, key=key, lists=lists,
-            cas=igc_bundle(lab, folder),
-        )
-    )  # fmt: skip
-    command = (program, "-f", folder / "apache.conf", "-DFOREGROUND")
+    directives = _APACHE.format(
+        port=port, certificate=certificate, key=key, lists=lists, cas=authorities(lab, folder)
+    )
+    command = apache_command(folder, ("mpm_event", "authz_core", "ssl"), directives)
     with LoggedProcess(command, folder, environment()) as process:
         process.wait_for("resuming normal operations")
         yield ApacheNeighbour(lab, process, port)
 
 
-def apache_modules(*names: str) -> str:
-    """The lines that load Apache's modules; skips where it has no TLS."""
-    folder = next((each for each in map(Path, _MODULES) if (each / "mod_ssl.so").is_file()), None)
-    if folder is None:
-        pytest.skip("Apache's mod_ssl is not installed: apt-get install apache2")
-    return "\n".join(f"LoadModule {each}_module {folder}/mod_{each}.so" for each in names)
+def apache_command(folder: Path, modules: tuple[str, ...], directives: str) -> tuple[object, ...]:
+    """As `frames.apache`; skips where there is no Apache, or it has no TLS."""
+    try:
+        return frames.apache(installed("apache2"), folder, modules, directives)
+    except NotReady as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
@@ -191,11 +166,3 @@ def installed(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
     return path
-
-
-def igc_bundle(lab: Lab, folder: Path) -> Path:
-    """A file with both CAs of test certificates, as PEM."""
-    pem = folder / "cas.pem"
-    authorities = (lab.authorities[each] for each in (trees.ROOT_TEST, trees.ORG_TEST))
-    pem.write_bytes(pem_of(tuple(each.certificate for each in authorities)))
-    return pem

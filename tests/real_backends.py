@@ -5,8 +5,6 @@ All answer `/echo`, `/status?code=` and `/stream?bytes=`, and tell which request
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -18,6 +16,8 @@ from typing import Any, Protocol
 import pytest
 from attrs import frozen
 
+from bench.peers import frames
+from neighbours import installed
 from processes import (
     CHECKOUT,
     PATIENCE,
@@ -176,20 +176,9 @@ def gunicorn(folder: Path, *, unix: bool = False) -> Iterator[GunicornBackend]:
 
 
 _NGINX = """\
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 1024; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     log_format json escape=json '{{"method": "$request_method", "uri": "$request_uri", '
         '"line": "$request", "body": "$request_body", "fields": {{{fields}}}}}';
-    access_log {folder}/access.log json;
+    access_log access.log json;
     # What a client could pass for the gateway's is to be refused by the gateway alone.
     underscores_in_headers on;
     client_max_body_size 0;
@@ -212,7 +201,6 @@ http {{
         access_log off;
         location / {{ default_type application/json; return 200 '{{"uri": "$request_uri"}}'; }}
     }}
-}}
 """
 
 _LOGGED_FIELDS = (
@@ -226,16 +214,14 @@ _LOGGED_FIELDS = (
 
 @contextmanager
 def nginx(folder: Path, *, unix: bool = False) -> Iterator[NginxBackend]:
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed: apt-get install nginx")
-    port, config = free_port(), folder / "nginx.conf"
+    program, port = installed("nginx"), free_port()
     fields = ", ".join(f'"{name}": "$http_{name.replace("-", "_")}"' for name in _LOGGED_FIELDS)
-    config.write_text(_NGINX.format(folder=folder, port=port, fields=fields))
+    http = _NGINX.format(folder=folder, port=port, fields=fields)
     (folder / "stream").write_bytes(b"x" * STREAM)
-    command = (program, "-c", config, "-e", "stderr", "-p", folder)
+    main = "master_process off;"
+    command = frames.nginx(program, folder, http, connections=1024, main=main)
     with LoggedProcess(command, folder, environment()) as process:
-        process.wait_for("start worker process|using the")
+        process.wait_for("using the")
         url = f"unix:{folder}/nginx.sock" if unix else f"http://127.0.0.1:{port}"
         yield NginxBackend(url, folder / "access.log", port)
 

@@ -4,7 +4,6 @@ What they let through goes to one small server, which tells the caller what they
 """
 
 import json
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -13,7 +12,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from neighbours import apache_modules, igc_bundle, installed
+from bench.peers import frames
+from bench.peers.programs import authorities
+from neighbours import apache_command, installed
 from processes import LoggedProcess, environment
 from raw_backend import Peer
 from sasgate.lab import trees
@@ -57,24 +58,12 @@ def created(peer: Peer) -> None:
 # stand in quotes; a certificate that is wrong is answered 401 as none is, and not 400 by nginx
 # itself (495); TLS 1.1 is out, and 1.3 is in. OCSP, which asks 8.8.8.8, is left out.
 _NGINX = """\
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 256; }}
-http {{
-client_body_temp_path {folder}/body;
-proxy_temp_path {folder}/proxy;
-fastcgi_temp_path {folder}/fastcgi;
-uwsgi_temp_path {folder}/uwsgi;
-scgi_temp_path {folder}/scgi;
 access_log off;
 map $ssl_client_s_dn $ssl_client_s_dn_cn {{
     default "";
     ~CN=(?<CN>[^\\,]+) $CN;
 }}
 {servers}
-}}
 """
 _NGINX_SERVER = """\
 server {{
@@ -126,14 +115,13 @@ def nginx_sas(lab: Lab, revokes: int, backend: int, folder: Path) -> Iterator[Ne
     servers = (
         _NGINX_SERVER.format(
             port=port, certificate=certificate, key=key, lists=lists, backend=backend,
-            cas=igc_bundle(lab, folder), cn=REGISTERED, tls=tls if tls in VERSIONS else TLS_1_3,
+            cas=authorities(lab, folder), cn=REGISTERED, tls=tls if tls in VERSIONS else TLS_1_3,
             keepalive=FEW if tls == FEW_CALLS else 100_000,
         )
         for tls, port in ports.items()
     )  # fmt: skip
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, servers="\n".join(servers)))
-    command = (program, "-c", config, "-e", "stderr", "-p", folder)
+    http = _NGINX.format(servers="\n".join(servers))
+    command = frames.nginx(program, folder, http, connections=256)
     with LoggedProcess(command, folder, environment()) as process:
         process.wait_for("start worker process ")
         yield Neighbour(process, ports)
@@ -142,13 +130,6 @@ def nginx_sas(lab: Lab, revokes: int, backend: int, folder: Path) -> Iterator[Ne
 # Corrected of the samples: SSLVerifyClient stands outside of <Directory>, where it asks for the
 # certificate in the handshake and not after it; and the CN is an editor's.
 _APACHE = """\
-{modules}
-ServerRoot {folder}
-ServerName localhost
-DefaultRuntimeDir {folder}
-PidFile {folder}/apache.pid
-{user}
-ErrorLog /dev/stderr
 LogLevel info
 StartServers 1
 KeepAlive On
@@ -198,26 +179,20 @@ def apache_sas(lab: Lab, revokes: int, backend: int, folder: Path) -> Iterator[N
 
     `OPTIONAL` only asks for one; `LATE_…` demand it after the handshake, as 5.8 stands.
     """
-    program, lists = installed("apache2"), folder / "lists"
+    lists = folder / "lists"
     write_hash_dir(lists, _lists(lab, revokes))
     ports = _ports(*_VERIFY)
     certificate, key = lab.server_paths()
     hosts = (
         _APACHE_HOST.format(
             port=port, certificate=certificate, key=key, lists=lists, backend=backend,
-            cas=igc_bundle(lab, folder), cn=REGISTERED, tls=_VERIFY[each][0],
+            cas=authorities(lab, folder), cn=REGISTERED, tls=_VERIFY[each][0],
             before=_VERIFY[each][1], within=_VERIFY[each][2],
         )
         for each, port in ports.items()
     )  # fmt: skip
-    config = folder / "apache.conf"
-    config.write_text(
-        _APACHE.format(
-            modules=apache_modules(*_APACHE_MODULES), folder=folder, hosts="\n".join(hosts),
-            user="User #65534\nGroup #65534" if os.geteuid() == 0 else "",
-        )
-    )  # fmt: skip
-    command = (program, "-f", config, "-DFOREGROUND")
+    directives = _APACHE.format(hosts="\n".join(hosts))
+    command = apache_command(folder, _APACHE_MODULES, directives)
     with LoggedProcess(command, folder, environment()) as process:
         process.wait_for("resuming normal operations")
         yield Neighbour(process, ports)

@@ -11,24 +11,11 @@ from pathlib import Path
 
 from bench.contenders import PATIENCE, free_port, running
 from bench.inbound.works import ANSWERS, LARGE, POSTED, SMALL
-from bench.peers import nginx
+from bench.peers import frames, nginx
 from sasgate.lab.processes import Ending
 
 
-_CONFIGURATION = """\
-daemon off;
-master_process off;
-worker_processes 1;
-worker_rlimit_nofile 8192;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+_HTTP = """\
     access_log off;
     default_type application/fhir+json;
     keepalive_requests 1000000000;
@@ -40,7 +27,7 @@ http {{
     client_body_buffer_size 2m;
     server {{
         listen 127.0.0.1:{port};
-        root {folder}/files;
+        root files;
         location = {small} {{ return 200 '{answer}'; }}
         location = {large} {{ }}
         location = {posted} {{
@@ -49,7 +36,6 @@ http {{
         }}
         location = /read {{ internal; return 204; }}
     }}
-}}
 """
 
 
@@ -63,17 +49,16 @@ def backend(folder: Path, core: int, ending: Ending) -> Iterator[int]:
     (folder / "files").mkdir(parents=True)
     for path in (LARGE, POSTED):
         (folder / f"files{path}").write_bytes(ANSWERS[path])
-    port, config = free_port(), folder / "nginx.conf"
-    text = _CONFIGURATION.format(
-        folder=folder,
+    port = free_port()
+    http = _HTTP.format(
         port=port,
         small=SMALL,
         large=LARGE,
         posted=POSTED,
         answer=ANSWERS[SMALL].decode("ascii"),
     )
-    config.write_text(text, "utf-8")
-    command = (nginx.PROGRAM.path(), "-c", config, "-e", "stderr", "-p", folder)
+    main = "master_process off; worker_rlimit_nofile 8192;"
+    command = frames.nginx(nginx.PROGRAM.path(), folder, http, connections=4096, main=main)
     with running("backend", command, folder / "log", ending, core=core) as process:
         process.wait_for("using the", ending, PATIENCE)
         yield port

@@ -9,9 +9,10 @@ from attrs import field, frozen
 from bench.backend import BODY
 from bench.contenders import PATIENCE, TWISTD, free_port, running
 from bench.outbound.terminators import Terminator, nginx, stunnel
+from bench.peers import frames
 from bench.peers.nginx import PROGRAM as NGINX
+from bench.peers.programs import authorities
 from sasgate.lab import trees
-from sasgate.lab.authority import pem_of
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
 
@@ -43,18 +44,6 @@ class Peers:
 # The guide's sample for editors (5.9), as SAS would have it: so cheap that most of a call is what
 # its caller does.
 _NGINX = """\
-daemon off;
-master_process off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 1024; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     access_log off;
     keepalive_requests 1000000;
     map $ssl_client_s_dn $client_cn {{ default ""; ~CN=(?<CN>[^\\,]+) $CN; }}
@@ -70,7 +59,6 @@ http {{
         if ($client_cn != "{cn}") {{ return 403; }}
         location / {{ return 201 '{body}'; }}
     }}
-}}
 """
 
 _INI = """\
@@ -112,20 +100,17 @@ def peers(lab: Lab, folder: Path, ending: Ending) -> Iterator[Peers]:
 def _sas(lab: Lab, folder: Path, ending: Ending) -> Iterator[int]:
     folder.mkdir()
     certificate, key = lab.server_paths()
-    authorities = tuple(lab.authorities[each] for each in (trees.ORG_TEST, trees.ROOT_TEST))
-    (folder / "cas.pem").write_bytes(pem_of(tuple(each.certificate for each in authorities)))
-    port, config = free_port(), folder / "nginx.conf"
-    text = _NGINX.format(
-        folder=folder,
+    port = free_port()
+    http = _NGINX.format(
         port=port,
         certificate=certificate,
         key=key,
-        cas=folder / "cas.pem",
+        cas=authorities(lab, folder),
         cn=_CN,
         body=BODY.decode("ascii"),
     )
-    config.write_text(text, "utf-8")
-    command = (NGINX.path(), "-c", config, "-e", "stderr", "-p", folder)
+    main = "master_process off;"
+    command = frames.nginx(NGINX.path(), folder, http, connections=1024, main=main)
     with running("nginx", command, folder / "log", ending) as process:
         process.wait_for("using the", ending, PATIENCE)
         yield port

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from bench.contenders import PATIENCE, free_port, running
+from bench.peers import frames
 from bench.peers import nginx as nginx_peer
 from bench.peers import stunnel as stunnel_peer
 from sasgate.lab.processes import Child, Ending
@@ -28,19 +29,7 @@ class Terminator:
 # `proxy_ssl_verify` and `proxy_ssl_server_name` are off unless one says so, and without `keepalive`
 # each call would have a handshake. The line of log is written as sasgate writes its own.
 _NGINX = """\
-daemon off;
-master_process off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 1024; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    access_log {folder}/access.log;
+    access_log access.log;
     keepalive_requests 1000000;
     upstream sas {{ server 127.0.0.1:{sas}; keepalive 8; keepalive_requests 1000000; }}
     server {{
@@ -60,7 +49,6 @@ http {{
             proxy_ssl_protocols TLSv1.2 TLSv1.3;
         }}
     }}
-}}
 """
 
 # A TLS connection for each of the application's. That it resumes its session, where SAS lets it, is
@@ -89,10 +77,9 @@ def nginx(pem: Path, roots: Path, sas: int, folder: Path, ending: Ending) -> Ite
     """nginx with `proxy_ssl_certificate`, its connections to SAS kept."""
     folder.mkdir()
     port = free_port()
-    text = _NGINX.format(folder=folder, port=port, sas=sas, pem=pem, roots=roots)
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    program = nginx_peer.PROGRAM.path()
-    command = (program, "-c", folder / "nginx.conf", "-e", "stderr", "-p", folder)
+    http = _NGINX.format(port=port, sas=sas, pem=pem, roots=roots)
+    program, main = nginx_peer.PROGRAM.path(), "master_process off;"
+    command = frames.nginx(program, folder, http, connections=1024, main=main)
     with running("nginx", command, folder / "log", ending) as process:
         process.wait_for("using the", ending, PATIENCE)
         yield Terminator("nginx", process, port)

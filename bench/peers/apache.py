@@ -1,15 +1,15 @@
 """Apache httpd, after the guide's 5.2, 5.4 and 5.8."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contenders import PATIENCE, USUAL, Contender, How, free_port, running
+from bench.peers import frames
 from bench.peers.programs import Program, authorities
 from sasgate.environments import RECETTE
 from sasgate.lab.pki import Lab
-from sasgate.lab.processes import Ending, NotReady
+from sasgate.lab.processes import Ending
 
 
 NAME = "Apache"
@@ -18,7 +18,6 @@ PROGRAM = Program(
     package="apache2",
     version=("-v", r"Apache/(\S+)"),
 )
-_FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2")
 _MODULES = ("mpm_event", "authz_core", "ssl", "proxy", "proxy_http", "headers", "unique_id")
 
 # Corrected in the samples: what is required stands in <Location>, since a <Directory> says nothing
@@ -32,17 +31,10 @@ _MODULES = ("mpm_event", "authz_core", "ssl", "proxy", "proxy_http", "headers", 
 # beside it: the parent sleeps, the child has a listener and 64 threads. Without
 # AsyncRequestWorkerFactor that child would take 192 connections at most.
 # Client-Cert is PEM in one line: Apache has no base64 of the certificate's bytes.
-_CONFIGURATION = """\
-{modules}
-ServerRoot {folder}
-ServerName localhost
-DefaultRuntimeDir {folder}
-PidFile {folder}/apache.pid
-{user}
-ErrorLog /dev/stderr
+_DIRECTIVES = """\
 LogLevel notice
 LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" combined
-CustomLog {folder}/access.log combined
+CustomLog access.log combined
 ServerLimit 2
 StartServers 1
 ThreadLimit 64
@@ -56,7 +48,7 @@ KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 120
 Listen 127.0.0.1:{port}
-DocumentRoot {folder}/site
+DocumentRoot site
 SSLEngine on
 SSLProtocol -all {protocols}
 SSLSessionCache none
@@ -104,11 +96,7 @@ def apache(
     (folder / "site").mkdir()
     certificate, key = lab.server_paths()
     port = free_port()
-    text = _CONFIGURATION.format(
-        modules=_loaded(),
-        # Apache does not start as root whose children would be root's.
-        user="User #65534\nGroup #65534" if os.geteuid() == 0 else "",
-        folder=folder,
+    directives = _DIRECTIVES.format(
         port=port,
         protocols=" ".join(f"+TLSv{each}" for each in how.tls.split()),
         certificate=certificate,
@@ -119,8 +107,7 @@ def apache(
         ou=RECETTE.client_ou,
         backend=backend_port,
     )
-    (folder / "apache.conf").write_text(text, "utf-8")
-    command = (PROGRAM.path(), "-f", folder / "apache.conf", "-DFOREGROUND")
+    command = frames.apache(PROGRAM.path(), folder, _MODULES, directives)
     with running(NAME, command, folder / "log", ending, core=how.core) as process:
         # Only its log says with which OpenSSL it runs.
         said = process.wait_for(r"OpenSSL/(\S+).* resuming normal operations", ending, PATIENCE)
@@ -138,10 +125,3 @@ def _revocation(lists: Path | None, how: How) -> str:
             "SSLOCSPOverrideResponder on",
         ]
     return "\n".join(lines)
-
-
-def _loaded() -> str:
-    folder = next((each for each in map(Path, _FOLDERS) if (each / "mod_ssl.so").is_file()), None)
-    if folder is None:
-        raise NotReady("Apache's mod_ssl is not installed: apt-get install apache2")
-    return "\n".join(f"LoadModule {each}_module {folder}/mod_{each}.so" for each in _MODULES)

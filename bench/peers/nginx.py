@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contenders import PATIENCE, USUAL, Contender, How, free_port, running
+from bench.peers import frames
 from bench.peers.programs import Program, authorities
 from sasgate.environments import RECETTE
 from sasgate.lab.pki import Lab
@@ -24,21 +25,8 @@ PROGRAM = Program(
 # a certificate that failed is answered 401 like none (495, 496); sessions are switched off; TLS 1.1
 # and the plain port are left out; OCSP's responder is named and no public resolver asked. One
 # process that accepts and works: no second one could be of use on one core.
-_CONFIGURATION = """\
-daemon off;
-master_process {master};
-worker_processes 1;
-worker_rlimit_nofile 8192;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    access_log {folder}/access.log;
+_HTTP = """\
+    access_log access.log;
     client_max_body_size 16m;
     keepalive_requests 1000000;
     keepalive_timeout 120s;
@@ -80,7 +68,6 @@ http {{
             proxy_set_header Client-Cert $ssl_client_escaped_cert;
         }}
     }}
-}}
 """
 
 
@@ -98,10 +85,7 @@ def nginx(
     folder.mkdir(parents=True)
     certificate, key = lab.server_paths()
     port = free_port()
-    text = _CONFIGURATION.format(
-        folder=folder,
-        # Only a master takes SIGHUP for a reload that starts another worker.
-        master="on" if how.reloads else "off",
+    http = _HTTP.format(
         backend=backend_port,
         port=port,
         protocols=" ".join(f"TLSv{each}" for each in how.tls.split()),
@@ -112,8 +96,10 @@ def nginx(
         cn=RECETTE.client_cn,
         ou=RECETTE.client_ou,
     )
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    command = (PROGRAM.path(), "-c", folder / "nginx.conf", "-e", "stderr", "-p", folder)
+    # Only a master takes SIGHUP for a reload that starts another worker.
+    master = "on" if how.reloads else "off"
+    main = f"master_process {master}; worker_rlimit_nofile 8192;"
+    command = frames.nginx(PROGRAM.path(), folder, http, connections=4096, main=main)
     with running(NAME, command, folder / "log", ending, core=how.core) as process:
         process.wait_for("start worker process " if how.reloads else "using the", ending, PATIENCE)
         yield Contender(NAME, PROGRAM.openssl_version(), process, port)
