@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import LogEvent
 
 from key_updates import KeyUpdater
+from memory_gateway import MemoryGateway
 from sasgate.lab.pki import Lab
 from sasgate.tls_transport import TLSTransport
 from tls_ends import VERSIONS, Ends, Inner, Socket, begins
@@ -529,4 +531,14 @@ class TestFreedom:
             each.ends.clear()  # an exception knows where it was raised
         left = [weakref.ref(each) for each in (ends.server, ends.serving, ends.client)]
         del ends, each
+        assert [ref() for ref in left] == [None] * 3
+
+    def test_of_a_client_of_the_gateway(self, lab: Lab, tmp_path: Path) -> None:
+        caller = MemoryGateway(lab, tmp_path).call("recette")
+        wire, transport = caller.wire, caller.wire.protocol
+        left = [weakref.ref(each) for each in (transport, transport.inner, transport.inner.site)]
+        wire.close()
+        # As every socket of Twisted does.
+        wire.protocol = wire._producer = None
+        del transport
         assert [ref() for ref in left] == [None] * 3

@@ -205,8 +205,10 @@ class Place:
         """Give the place free; called once, when the connection is lost."""
         self.admitted()
         self._listener.surroundings.connections -= 1
-        if self._connection is not None:
-            self._listener.left(self._connection)
+        # Its site leads back to here.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._listener.left(connection)
 
 
 class Door(Factory):
