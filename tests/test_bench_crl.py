@@ -2,41 +2,21 @@
 
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from processes import CHECKOUT, environment
+from bench_pages import filled_in
 from sasgate.lab.pki import Lab
 
 
 ENTRIES = 3
-PAGE = CHECKOUT / "docs/performance.md"
-
-
-def bench(lab: Lab, *arguments: object) -> subprocess.CompletedProcess[str]:
-    bounded = ("--rounds", "1", "--calls", "5", "--entries", str(ENTRIES))
-    command = (sys.executable, "-m", "bench.crl", *bounded, "--lab", lab.directory, *arguments)
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def written(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of performance, as the bench fills it in."""
-    page = tmp_path_factory.mktemp("bench") / "performance.md"
-    shutil.copy(PAGE, page)
-    result = bench(lab, "--into", page)
-    assert result.returncode == 0, result.stderr
-    return page.read_text("utf-8")
+    bounded = ("--calls", 5, "--entries", ENTRIES)
+    return filled_in("crl", lab, tmp_path_factory.mktemp("bench"), *bounded).read_text("utf-8")
 
 
 def rows(page: str, contender: str) -> list[tuple[str, float]]:
@@ -72,20 +52,3 @@ def test_a_list_is_loaded_under_load(written: str) -> None:
 def test_targets_for_other_lists_are_not_called_reached(written: str) -> None:
     (row,) = (line for line in written.splitlines() if "1 000 000 entries | ≤ 0.04" in line)
     assert row.split(" | ")[2:] == ["not measured", " |"]
-
-
-def test_what_people_wrote_on_the_page_stays(written: str) -> None:
-    mark = re.compile(r"<!-- bench-crl: begin -->.*<!-- bench-crl: end -->", re.DOTALL)
-    assert mark.sub("", written) == mark.sub("", PAGE.read_text("utf-8"))
-
-
-def test_a_page_without_a_place_for_tables_is_left_alone(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# Nothing to see\n")
-    command = (sys.executable, "-m", "bench.crl", "--into", str(page))
-    result = subprocess.run(
-        command, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 1
-    assert "add two lines" in result.stderr
-    assert page.read_text() == "# Nothing to see\n"

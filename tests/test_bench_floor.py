@@ -1,9 +1,6 @@
 """The floor: handshakes in memory end, refuse, and count the server's CPU alone."""
 
 import re
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,23 +8,8 @@ import pytest
 
 from bench.floor import floors, handshakes
 from bench.peers.programs import authorities
-from processes import CHECKOUT, environment
+from bench_pages import filled_in
 from sasgate.lab.pki import Lab
-
-
-PAGE = CHECKOUT / "docs/performance.md"
-
-
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "bench.floor", "--rounds", 1, "--count", 1, *arguments)
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -45,10 +27,7 @@ def pair(lab: Lab, folder: Path, client: str) -> tuple[handshakes.Side, handshak
 def test_the_page_has_both_versions_of_openssl(lab: Lab, tmp_path: Path) -> None:
     if not floors.SYSTEM_PYTHON.exists():
         pytest.skip("there is no Python of Debian's")
-    page = tmp_path / "performance.md"
-    shutil.copy(PAGE, page)
-    result = bench("--lab", lab.directory, "--into", page)
-    assert result.returncode == 0, result.stderr
+    page = filled_in("floor", lab, tmp_path, "--count", 1)
     own = page.read_text("utf-8").partition("<!-- bench-floor: begin -->")[2]
     own = own.partition("<!-- bench-floor: end -->")[0]
     rows = re.findall(

@@ -3,10 +3,7 @@
 import os
 import re
 import select
-import shutil
 import ssl
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -27,12 +24,11 @@ from bench.inbound.report import report, targets
 from bench.inbound.works import GET, POST, WORKS, Extent, Work
 from bench.plot import Bar, Panel, picture
 from bench.targets import collected
+from bench_pages import filled_in
 from neighbours import installed
-from processes import CHECKOUT, environment
 from sasgate.lab.pki import Lab
 
 
-PAGE = CHECKOUT / "docs/performance.md"
 CONTENDERS = ("sasgate", "nginx", "HAProxy", "Apache", "stunnel, without headers")
 WORK = Work("work", "Work", 100)
 SAID = """\
@@ -44,30 +40,14 @@ Requests per second:    5360.27 [#/sec] (mean)
 """
 
 
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "bench.inbound", "--rounds", 1, "--share", 0.01, *arguments)
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def written(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of performance, as the bench fills it in."""
     for each in ("nginx", "haproxy", "apache2", "stunnel", "ab"):
         installed(each)
-    page = tmp_path_factory.mktemp("bench") / "performance.md"
-    shutil.copy(PAGE, page)
     works = ("--work", "connect", "--work", "get", "--work", "post-large")
-    few = ("--seconds", 0.05, "--held", 10)
-    result = bench(*works, *few, "--lab", lab.directory, "--into", page)
-    assert result.returncode == 0, result.stderr
-    return page
+    few = ("--share", 0.01, "--seconds", 0.05, "--held", 10)
+    return filled_in("inbound", lab, tmp_path_factory.mktemp("bench"), *works, *few)
 
 
 def figures_of(page: str, heading: str) -> dict[str, float]:
@@ -116,20 +96,6 @@ def test_every_table_has_a_cell_for_each_head(written: Path) -> None:
     tables = re.findall(r"(?:^\|.*\n)+", own.partition("bench-inbound: end")[0], re.MULTILINE)
     assert len(tables) > 6
     assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
-
-
-def test_what_stands_beside_stays(written: Path) -> None:
-    mark = re.compile(r"<!-- bench-inbound: begin -->.*<!-- bench-inbound: end -->", re.DOTALL)
-    assert mark.sub("", written.read_text("utf-8")) == mark.sub("", PAGE.read_text("utf-8"))
-
-
-def test_a_page_without_a_place_for_tables_is_left_alone(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# Nothing to see\n")
-    result = bench("--into", page)
-    assert result.returncode == 1
-    assert "bench-inbound: begin" in result.stderr
-    assert page.read_text() == "# Nothing to see\n"
 
 
 def test_what_ab_says_is_read() -> None:

@@ -1,9 +1,6 @@
 """The bench of calls to SAS runs, for a few calls: its figures are looked at by people."""
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,8 +10,8 @@ import pytest
 from bench.client import Connection, dial
 from bench.outbound.peers import CREATED, EDITOR, REQUEST, peers
 from bench.outbound.terminators import Terminator, nginx, stunnel
+from bench_pages import filled_in
 from neighbours import installed
-from processes import CHECKOUT, environment
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
 
@@ -22,20 +19,7 @@ from sasgate.lab.processes import Ending
 Start = Callable[[Path, Path, int, Path, Ending], AbstractContextManager[Terminator]]
 
 
-PAGE = CHECKOUT / "docs/performance.md"
 ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<ms>[\d.]+) \([\d.]+–[\d.]+\) \|", re.MULTILINE)
-
-
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "bench.outbound", "--rounds", 1, "--calls", 2, *arguments)
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +27,8 @@ def written(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of performance, as the bench fills it in."""
     for each in ("nginx", "curl", "stunnel"):
         installed(each)
-    page = tmp_path_factory.mktemp("bench") / "performance.md"
-    shutil.copy(PAGE, page)
-    result = bench("--lab", lab.directory, "--into", page)
-    assert result.returncode == 0, result.stderr
-    return page.read_text("utf-8")
+    folder = tmp_path_factory.mktemp("bench")
+    return filled_in("outbound", lab, folder, "--calls", 2).read_text("utf-8")
 
 
 def measured(page: str, heading: str = "Latency") -> dict[str, float]:
@@ -96,17 +77,3 @@ def test_the_page_says_whether_the_target_was_reached(written: str) -> None:
     rows = [line for line in written.splitlines() if "≤ 0.1 × `curl --cert`" in line]
     assert len(rows) == 2
     assert all(row.endswith(("| reached |", "| **missed** |")) for row in rows)
-
-
-def test_what_stands_beside_stays(written: str) -> None:
-    mark = re.compile(r"<!-- bench-outbound: begin -->.*<!-- bench-outbound: end -->", re.DOTALL)
-    assert mark.sub("", written) == mark.sub("", PAGE.read_text("utf-8"))
-
-
-def test_a_page_without_a_place_for_tables_is_left_alone(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# Nothing to see\n")
-    result = bench("--into", page)
-    assert result.returncode == 1
-    assert "bench-outbound: begin" in result.stderr
-    assert page.read_text() == "# Nothing to see\n"
