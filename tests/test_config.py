@@ -326,6 +326,29 @@ def test_a_key_without_a_value_is_refused(tmp_path: Path, key: str) -> None:
     assert "no value" in fault.reason
 
 
+@pytest.mark.parametrize("key", ["roots", "issuers", "clients", "addresses"])
+def test_one_without_a_default_is_not_to_be_removed(tmp_path: Path, key: str) -> None:
+    line = OWN.splitlines()[line_of(OWN, key) - 1]
+    fault = fault_in(tmp_path, OWN.replace(line, f"{key} ="))
+    assert (fault.key, fault.reason, fault.remedy) == (
+        key,
+        "has no value",
+        "write one: there is no default",
+    )
+
+
+@pytest.mark.parametrize("key", ["listen", "certificate"])
+def test_nor_one_of_a_listener(tmp_path: Path, key: str) -> None:
+    line = INBOUND.splitlines()[line_of(INBOUND, key) - 1]
+    fault = fault_in(tmp_path, INBOUND.replace(line, f"{key} ="))
+    assert (fault.key, fault.remedy) == (key, "write one: there is no default")
+
+
+def test_one_with_a_default_may_be_removed(tmp_path: Path) -> None:
+    fault = fault_in(tmp_path, INBOUND + "key =\n")
+    assert fault.remedy == "remove the line to have the default"
+
+
 def test_two_lines_for_one_value_are_refused(tmp_path: Path) -> None:
     fault = fault_in(tmp_path, INBOUND + "key = a.key\n  b.key\n")
     assert "one value" in fault.reason

@@ -84,6 +84,7 @@ def _preset(preset: Preset, reader: SectionReader, ca: Path) -> Environment:
 
 
 def _own(name: str, reader: SectionReader) -> Environment:
+    reader.expect("roots", "issuers", "clients", "addresses")
     files: dict[str, tuple[CAFile, ...]] = {}
     for key in ("roots", "issuers"):
         paths = reader.words(key, path_from(reader.folder))

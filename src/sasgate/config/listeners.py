@@ -106,6 +106,7 @@ def admin_endpoint(reader: SectionReader) -> Endpoint | None:
 
 
 def _listen(reader: SectionReader) -> tuple[Endpoint, ...]:
+    reader.expect("listen")
     if not reader.has("listen"):
         reader.reject("listen", None, "is missing")
     return reader.words("listen", endpoint_from(reader.folder))

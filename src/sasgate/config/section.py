@@ -72,6 +72,7 @@ class SectionReader:
         self.folder = report.path.parent
         self._report = report
         self._asked: set[str] = set()
+        self._without_default: set[str] = set()
         self._entries: dict[str, Entry] = {}
         if section.number is not None:
             report.sections[section.name] = section.number
@@ -91,6 +92,10 @@ class SectionReader:
         """Whether no fault of this key was noted so far."""
         return self._report.sound(self.name, key)
 
+    def expect(self, *keys: str) -> None:
+        """Know that these have no default: an empty one is to be filled in, not removed."""
+        self._without_default.update(keys)
+
     def one(self, key: str, convert: Callable[[str], T], default: T) -> T:
         """The value of a key that may be left out."""
         lines = self._lines(key)
@@ -101,6 +106,7 @@ class SectionReader:
 
     def needed(self, key: str, convert: Callable[[str], T], placeholder: T) -> T:
         """The value of a key that must be there."""
+        self.expect(key)
         if not self.has(key):
             self.reject(key, None, "is missing")
         return self.one(key, convert, placeholder)
@@ -139,7 +145,10 @@ class SectionReader:
         if entry is None:
             return ()
         if not entry.lines:
-            self.reject(key, "", "has no value", "remove the line to have the default")
+            remedy = "remove the line to have the default"
+            if key in self._without_default:
+                remedy = "write one: there is no default"
+            self.reject(key, "", "has no value", remedy)
         return entry.lines
 
     def _converted(
