@@ -232,6 +232,28 @@ class TestOutages:
         assert "refused" in found["findings"][1]["text"]
 
 
+class TestOrders:
+    def test_once_one_is_answered_the_status_is_of_after_it(
+        self, lab: Lab, backend: BackendProcess, tmp_path: Path
+    ) -> None:
+        sources = {"addresses =": f"crl = {backend.url}/none.crl\naddresses ="}
+        changes = {"ca = ca\n": f"ca = ca\n{TCP}", "mode = off": "mode = crl", **sources}
+        ini = write_ini(lab, tmp_path, backend.url, changes=changes)
+
+        def seen_after(*order: str) -> dict[str, Any]:
+            ask(process, "/status.json")
+            result = CliRunner().invoke(main, [*order, "--config", str(ini)])
+            assert result.exit_code == 0, result.output
+            found: dict[str, Any] = json.loads(ask(process, "/status.json")[1])
+            return found
+
+        with GatewayProcess(ini) as process:
+            found = seen_after("disengage", "--for", "1h", "--reason", "IGC is down")
+            assert [each["why"] for each in found["revocation"]["disengaged"]] == ["IGC is down"]
+            assert seen_after("engage")["revocation"]["disengaged"] == []
+            assert seen_after("reload")["configuration"]["generation"] == 2
+
+
 class TestReload:
     def test_its_outcome_is_seen(self, own: GatewayProcess, tmp_path: Path) -> None:
         ini = tmp_path / "sasgate.ini"

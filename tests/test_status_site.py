@@ -31,8 +31,8 @@ class Looked:
         self.clock = Clock()
         self.looks = 0
         self._look = look
-        pages = Pages(self._looked, NoMetrics(), self.clock.seconds)  # type: ignore[arg-type]
-        self.site = AdminSite(pages, way, Turnstile(), self.clock)
+        self.pages = Pages(self._looked, NoMetrics(), self.clock.seconds)  # type: ignore[arg-type]
+        self.site = AdminSite(self.pages, way, Turnstile(), self.clock)
 
     def _looked(self) -> Status:
         self.looks += 1
@@ -118,6 +118,12 @@ class TestLoad:
         assert [looked.ask() for _ in range(9)] == [first] * 9
         assert looked.looks == 1
         looked.clock.advance(KEPT)
+        looked.ask()
+        assert looked.looks == 2
+
+    def test_what_was_looked_at_before_an_order_is_not_kept(self, looked: Looked) -> None:
+        looked.ask()
+        looked.pages.look_anew()
         looked.ask()
         assert looked.looks == 2
 

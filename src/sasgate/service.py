@@ -17,7 +17,7 @@ from sasgate.admin.lag import LoopLag
 from sasgate.admin.metrics import Metrics
 from sasgate.admin.pages import Pages
 from sasgate.admin.recorder import Recorder
-from sasgate.control import Answer, Control, Request
+from sasgate.control import Answer, Control, Handler, Request
 from sasgate.control_messages import FOLDER
 from sasgate.deadlines import Deadlines
 from sasgate.descriptors import allow, needed
@@ -75,7 +75,8 @@ class Gateway(Service):
         self._reloads = Reloads()
         self._stapler = Stapler(reactor, _wall_clock, self._oversight.ask)
         self._watch(reactor)
-        handlers = {**self._oversight.handlers, "reload": self._obey_reload}
+        orders = {**self._oversight.handlers, "reload": self._obey_reload}
+        handlers = {name: self._then_shown(handler) for name, handler in orders.items()}
         folder = settings.state / FOLDER
         self._control = Control(reactor, folder, handlers, wall=_wall_clock)
         self._notifier = Notifier(reactor)
@@ -104,8 +105,20 @@ class Gateway(Service):
             lag=self._lag,
             reloads=self._reloads,
         )
-        pages = Pages(live.look, Metrics(recorder), reactor.seconds)
-        self.listeners = Listeners(reactor, self._surroundings, pages)
+        self._pages = Pages(live.look, Metrics(recorder), reactor.seconds)
+        self.listeners = Listeners(reactor, self._surroundings, self._pages)
+
+    def _then_shown(self, handler: Handler) -> Handler:
+        """A handler after which the status is of that moment, before its command is answered."""
+
+        async def obey(request: Request) -> Answer:
+            try:
+                answer = handler(request)
+                return await answer if isinstance(answer, Deferred) else answer
+            finally:
+                self._pages.look_anew()
+
+        return lambda request: Deferred.fromCoroutine(obey(request))
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application, which takes its log observer from its components."""
@@ -236,6 +249,7 @@ class Gateway(Service):
             self._log.warn("a reload is given up: the gateway stops")
             return faults or (_STOPS,)
         self._reloads.ended(_wall_clock(), faults)
+        self._pages.look_anew()
         for fault in faults:
             self._log.error("reload refused: {fault}", fault=fault)
         status = f"serves {self._file}"

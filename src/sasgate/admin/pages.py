@@ -1,4 +1,4 @@
-"""What is answered to which path; each answer is made once a second at the most."""
+"""What is answered to which path; each answer is made once a second, if nothing is ordered."""
 
 from collections.abc import Callable, Mapping
 
@@ -53,6 +53,10 @@ class Pages:
                 for level in Level
             },
         }
+
+    def look_anew(self) -> None:
+        """Keep no answer of before: something was ordered, and whoever did it looks next."""
+        self._kept.clear()
 
     def reply(self, path: bytes, language: str) -> Reply | None:
         """The answer to a path, None where there is none."""
