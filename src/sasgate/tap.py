@@ -1,12 +1,15 @@
 """What `twistd sasgate` runs: its options, and the service made of them."""
 
+import gc
 import sys
 import time
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import cast
 
 from twisted.application.service import IService
+from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -54,6 +57,15 @@ def _writes_to_stdout(twistd: Mapping[str, object] | None) -> bool:
     return bool(twistd.get("nodaemon")) and not any(elsewhere)
 
 
+def _set_apart() -> None:
+    """Have the garbage collector leave the program itself alone.
+
+    It would look at its 60 000 objects again and again, and no request goes on for those 8 ms.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def makeService(options: Options) -> IService:
     """The service; named by Twisted."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd has chosen it only by now
@@ -63,5 +75,6 @@ def makeService(options: Options) -> IService:
     forbid_cores(Logger("sasgate"))
     # Timers must not follow the clock on the wall (S60); Twisted's follow `seconds`.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    cast("IReactorCore", reactor).callWhenRunning(_set_apart)
     to_stdout = _writes_to_stdout(options.parent)
     return Gateway(options["settings"], options["trust"], reactor, to_stdout=to_stdout)
