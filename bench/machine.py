@@ -57,6 +57,20 @@ def memory(pid: int, field: str = "VmRSS") -> float | None:
     return next((int(each[1]) / 1024 for each in lines if each[0] == f"{field}:"), None)
 
 
+def with_memory_files(pid: int) -> float | None:
+    """MiB of a process, and of its files in memory (memfd_create(2)), mapped or not."""
+    resident, mapped = memory(pid), memory(pid, "RssShmem")
+    if resident is None or mapped is None:
+        return None
+    held = {}
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if str(each.readlink()).startswith("/memfd:"):
+                status = each.stat()
+                held[status.st_ino] = status.st_blocks * 512 / 2**20
+    return resident - mapped + sum(held.values())
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process's main thread has started and that have not ended."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")

@@ -23,7 +23,7 @@ from bench.contenders import Contender, gateway
 from bench.crl.connections import Bench
 from bench.crl.lists import Lists, org_list
 from bench.figures import Spread
-from bench.machine import children, cpu_seconds, memory
+from bench.machine import children, cpu_seconds, memory, with_memory_files
 from sasgate.control_asking import ask
 from sasgate.lab.processes import NotReady
 
@@ -214,4 +214,4 @@ def _no_collection() -> Iterator[None]:
 
 
 def _resident(contender: Contender) -> float:
-    return memory(contender.pid) or 0.0
+    return with_memory_files(contender.pid) or 0.0
