@@ -299,7 +299,7 @@ class TestBody:
 
     @pytest.mark.parametrize("name", BAD_CHUNKS)
     def test_s45_a_chunk_that_is_none(self, caller: Caller, backend: RawBackend, name: str) -> None:
-        """Where it comes in one piece with the head, nothing has left yet, and a 502 can be said."""
+        """Where it comes with the head, nothing has left yet, and a 502 can still be said."""
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
         backend.follows(saying(head + BAD_CHUNKS[name]))
         with caller.wire() as wire:
