@@ -11,7 +11,7 @@ from sasgate.lab import trees
 from sasgate.lab.authority import pem_of
 from sasgate.lab.pki import Lab
 from sasgate.settings import TLSVersion
-from sasgate.tls import HandshakeRecord, presented, refuse, server_connection, server_context
+from sasgate.tls import HandshakeRecord, presented, server_connection, server_context
 from sasgate.trust import CA, Credential
 from tls_memory import Ends, client_context, contexts, ends
 
@@ -174,17 +174,12 @@ class TestMutation:
 
 
 class TestDefaults:
-    def test_a_connection_without_a_callback_of_its_own_fails(
-        self, lab: Lab, server: SSL.Context
-    ) -> None:
-        """S3: the context's own callback refuses everybody."""
+    def test_a_connection_without_a_record_fails(self, lab: Lab, server: SSL.Context) -> None:
+        """S3: a good certificate too, of which nothing would be known afterwards."""
         pair = ends(server, client_context(lab, lab.clients["recette"]))
         pair.server = SSL.Connection(server, None)
         with pytest.raises(SSL.Error):
             pair.shake()
-
-    def test_that_callback_says_no_to_a_good_step_too(self, server: SSL.Context) -> None:
-        assert refuse(SSL.Connection(server, None), None, 0, 0, 1) is False
 
     def test_an_exception_in_the_callback_ends_the_handshake(
         self, lab: Lab, server: SSL.Context, monkeypatch: pytest.MonkeyPatch

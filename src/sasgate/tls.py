@@ -157,14 +157,6 @@ def _note(
     return True
 
 
-def refuse(
-    connection: SSL.Connection, certificate: crypto.X509, errno: int, depth: int, ok: int
-) -> bool:
-    """The verify callback of every context: a connection that has none of its own fails."""
-    del connection, certificate, errno, depth, ok
-    return False
-
-
 def _stapled(connection: SSL.Connection, staple: Staple | None) -> bytes:
     """What goes with our certificate; an exception here would end the handshake."""
     del connection
