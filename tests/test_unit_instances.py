@@ -120,7 +120,7 @@ def test_both_serve_the_one_port(lab: Lab, both: World) -> None:
 
 
 def test_no_caller_is_turned_away_while_one_restarts(lab: Lab, both: World) -> None:
-    """What one had begun with at its end is lost, as at any stop; whoever comes then waits."""
+    """What meets the close between two requests is lost, as at any stop; whoever comes waits."""
     with both.network(), loaded(Caller(lab, 443)) as load:
         load.wait_for(10)
         assert both.systemctl("restart", "sasgate@1").returncode == 0

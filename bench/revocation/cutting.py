@@ -2,9 +2,9 @@
 
 It has three connections: an idle one, one with a request every 20 ms, and one with a call under way
 that takes a while; beside that it tries to connect anew, and a client that nobody revokes has an
-idle connection. Then the list of its CA is replaced by one
-that has it. What follows is watched twice, each time from the start: when nobody tells the server,
-and when it is told (`sasgate crl refresh`; the others reload as their services do).
+idle connection. Then the list of its CA is replaced by one that has it. What follows is watched
+twice, each time from the start: when nobody tells the server, and when it is told (`sasgate crl
+refresh`; the others reload as their services do).
 """
 
 import os

@@ -70,7 +70,7 @@ class OutboundSite:
         peer: Address,
         way: Way,
         surroundings: Surroundings,
-        shared: "Shared",
+        shared: Shared,
     ) -> None:
         self.when_closed: Callable[[], None] = lambda: None
         self._rules = rules
