@@ -20,6 +20,7 @@ from sasgate.errors import ConfigError
 
 
 README = CHECKOUT / "README.md"
+ARCHITECTURE = CHECKOUT / "docs/architecture.md"
 FRENCH = sorted(CHECKOUT.glob("docs/fr/*.md"))
 DOCUMENTS = [README, *sorted(CHECKOUT.glob("docs/*.md")), *FRENCH]
 OPERATIONS = (CHECKOUT / "docs/operations.md", CHECKOUT / "docs/fr/operations.md")
@@ -199,6 +200,17 @@ def test_the_readme_names_every_command() -> None:
     assert not [
         name for name in needed if not any(f"{each} ".startswith(f"{name} ") for each in named)
     ]
+
+
+def test_the_architecture_names_every_room() -> None:
+    """All files beside each other and in `revocation/`; of other packages the folder."""
+    source = CHECKOUT / "src/sasgate"
+    named = set(SPAN.findall(ARCHITECTURE.read_text("utf-8")))
+    needed = {path.name for path in source.glob("[!_]*.py")}
+    needed |= {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    needed |= {path.stem for path in source.glob("revocation/[!_]*.py")}
+    assert len(needed) > 80
+    assert not needed - named
 
 
 @pytest.mark.parametrize("french", FRENCH, ids=lambda path: path.name)
