@@ -71,17 +71,6 @@ class Contender:
         """One of the lab's clients who calls this server, with the leaf alone, as SAS does."""
         return Caller.of(self.port, lab.public_root, lab.path_of(client))
 
-    def turns_away(self, lab: Lab, client: str) -> bool:
-        """Whether a client is refused: by an answer, or in the handshake, or right after it."""
-        try:
-            status = self.caller(lab, client).status()
-        except ConnectionRefusedError:
-            # Nobody is there to refuse anybody.
-            raise
-        except OSError:
-            return True
-        return status in {400, 401, 403}
-
 
 @contextmanager
 def backend(folder: Path, ending: Ending) -> Iterator[int]:

@@ -32,7 +32,6 @@ def request(method: str, target: str, *fields: str, body: bytes = b"") -> bytes:
 
 POST = request("POST", APPOINTMENT, "Content-Type: application/json", body=BODY)
 GET = request("GET", APPOINTMENT)
-PATIENTLY = {"outbound_answer": 60}
 
 # https://hl7.org/fhir/R4/valueset-issue-type.html
 _ISSUE_TYPES = """\

@@ -15,7 +15,6 @@ from sasgate.lab.tls_stream import TLSStream
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = [TLS_1_2, TLS_1_3]
 SLOT = Call("GET", "/Slot?start=ge2026-07-01T00:00:00%2B02:00&start=le2026-07-02T00:00:00%2B02:00")
-ECHO = Call("GET", "/echo")
 CHECK = Call("GET", "/check")
 METADATA = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 

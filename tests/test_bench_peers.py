@@ -89,6 +89,18 @@ def answered(context: ssl.SSLContext, peer: Contender) -> int | None:
         return None
 
 
+def turned_away(peer: Contender, lab: Lab, client: str) -> bool:
+    """Whether a client is refused: by an answer, or in the handshake, or right after it."""
+    try:
+        status = peer.caller(lab, client).status()
+    except ConnectionRefusedError:
+        # Nobody is there to refuse anybody.
+        raise
+    except OSError:
+        return True
+    return status in {400, 401, 403}
+
+
 def headers(seen: Seen) -> dict[str, str]:
     """Those that a gateway sets, names in lower case; none of them twice."""
     found = [(name.lower(), value) for name, value in seen.fields if OURS.match(name.lower())]
@@ -102,11 +114,11 @@ def test_the_admitted_client_reaches_the_backend(peer: Contender, lab: Lab) -> N
 
 @pytest.mark.parametrize("client", [REVOKED, "wrong-cn", "cn-in-o", "expired", "other-ca"])
 def test_others_are_turned_away(peer: Contender, lab: Lab, client: str) -> None:
-    assert peer.turns_away(lab, client)
+    assert turned_away(peer, lab, client)
 
 
 def test_another_organization_is_turned_away(proxy: Contender, lab: Lab) -> None:
-    assert proxy.turns_away(lab, "wrong-ou")
+    assert turned_away(proxy, lab, "wrong-ou")
 
 
 def test_who_has_no_certificate_is_turned_away(peer: Contender, lab: Lab) -> None:

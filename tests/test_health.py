@@ -15,7 +15,6 @@ from wires import pass_time
 pytestmark = pytest.mark.usefixtures("no_failure_logged")
 
 DEAD = ConnectionRefusedError("dead")
-SECURE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup"
 
 
 class Looked:
