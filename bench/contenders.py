@@ -19,6 +19,7 @@ from sasgate.lab.processes import Child, Ending, NotReady
 
 
 PATIENCE = 300.0
+SASGATE = "sasgate"
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 
 
@@ -136,10 +137,10 @@ def gateway(
     )
     (folder / "sasgate.ini").write_text(text, "utf-8")
     command = (*TWISTD, "--nodaemon", "--pidfile=", "sasgate", "-c", folder / "sasgate.ini")
-    with running("sasgate", command, folder / "log", ending, core=how.core) as process:
+    with running(SASGATE, command, folder / "log", ending, core=how.core) as process:
         port = process.wait_for(r"inbound listens on \S+ at 127\.0\.0\.1:(\d+)", ending, PATIENCE)
         process.wait_for(r"sasgate \S+ serves ", ending, PATIENCE)
-        yield Contender("sasgate", openssl_of_gateway(), process, int(port[1]))
+        yield Contender(SASGATE, openssl_of_gateway(), process, int(port[1]))
 
 
 def _mode(lists: tuple[Path, ...], how: How) -> str:

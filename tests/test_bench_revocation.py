@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 
+from bench.contenders import SASGATE
 from bench.page import around
+from bench.peers import apache, nginx
 from bench.peers.everyone import PROGRAMS
 from bench.revocation import asking, cutting
 from bench.revocation.__main__ import MARK
-from bench.revocation.asking import APACHE, NGINX, NGINX_CACHE, SASGATE, Bench
+from bench.revocation.asking import NGINX_CACHE, Bench
 from bench.revocation.cutting import BUSY, IDLE, NEW, OTHER, UNDER_WAY, Cuts, Fate, Watch
 from bench.revocation.report import report, seconds_to_cut
 from processes import CHECKOUT
@@ -42,15 +44,15 @@ def cuts(bench: Bench) -> Cuts:
 def test_everybody_asks_about_a_client_that_is_new(answers: asking.Answers) -> None:
     assert {name: each[0].questions_first for name, each in answers.with_ocsp.items()} == {
         SASGATE: 1,
-        NGINX: 1,
+        nginx.NAME: 1,
         NGINX_CACHE: 1,
-        APACHE: 1,
+        apache.NAME: 1,
     }
 
 
 def test_who_has_no_cache_asks_again(answers: asking.Answers) -> None:
     asked = {name: each[0].questions_following for name, each in answers.with_ocsp.items()}
-    assert asked == {SASGATE: 0, NGINX: 1, NGINX_CACHE: 0, APACHE: 1}
+    assert asked == {SASGATE: 0, nginx.NAME: 1, NGINX_CACHE: 0, apache.NAME: 1}
 
 
 def test_nobody_asks_where_lists_are_enough(answers: asking.Answers) -> None:

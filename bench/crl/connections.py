@@ -15,15 +15,15 @@ from random import Random
 from attrs import field, frozen
 
 from bench.client import WrongAnswer
-from bench.contenders import Contender, gateway
+from bench.contenders import SASGATE, Contender, gateway
 from bench.crl.lists import REVOKED, Lists
 from bench.figures import Spread
-from bench.peers.nginx import nginx
+from bench.peers import nginx
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
 
 
-SASGATE, AGAIN, NGINX = "sasgate", "sasgate, again", "nginx"
+AGAIN, NGINX = f"{SASGATE}, again", nginx.NAME
 # Seconds that a slice takes at the most, and calls at the least.
 _LONGEST, _LEAST = 2.0, 5
 
@@ -105,7 +105,7 @@ def _contenders(
                 pem = lists.pem(lists.org.with_suffix(".pem"))
                 folder = bench.folder / f"{NGINX}-{count}"
                 made[Key(NGINX, count)] = stack.enter_context(
-                    nginx(bench.lab, pem, bench.backend, folder, bench.ending)
+                    nginx.nginx(bench.lab, pem, bench.backend, folder, bench.ending)
                 )
         yield made
 

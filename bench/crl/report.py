@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from datetime import date
 
-from bench.crl.connections import AGAIN, NGINX, SASGATE, Connections, Key
+from bench.contenders import SASGATE
+from bench.crl.connections import AGAIN, NGINX, Connections, Key
 from bench.crl.loading import BUSY, KINDS, QUIET, Load, Loading
 from bench.figures import Spread, Target, table
 from bench.machine import description

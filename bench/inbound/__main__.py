@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from bench import command
+from bench.contenders import SASGATE
 from bench.crl.lists import Lists
 from bench.inbound.ab import found_ab
 from bench.inbound.backend import backend
-from bench.inbound.field import SASGATE, Field, settle_here
+from bench.inbound.field import Field, settle_here
 from bench.inbound.measuring import measure
 from bench.inbound.pictures import draw
 from bench.inbound.report import report

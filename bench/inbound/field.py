@@ -8,14 +8,13 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from bench.contenders import Contender, How, gateway
+from bench.contenders import SASGATE, Contender, How, gateway
 from bench.crl.lists import Lists
 from bench.peers.everyone import ALL
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
 
 
-SASGATE = "sasgate"
 # Connections that are held need a descriptor on both sides; servers take over what is ours.
 _DESCRIPTORS = 16384
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.contenders import SASGATE
 from bench.figures import Spread
-from bench.inbound.field import SASGATE
 from bench.inbound.measuring import Figures
 from bench.plot import Bar, Panel, picture
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import date
 
-from bench.contenders import openssl_of_gateway
+from bench.contenders import SASGATE, openssl_of_gateway
 from bench.figures import Spread, Target, table
-from bench.inbound.field import SASGATE, Cores
+from bench.inbound.field import Cores
 from bench.inbound.measuring import HALF_OF_ALL, HALF_OF_NGINX, Figures, Pace
 from bench.inbound.works import CONNECT, CONNECT_12, GET, GET_12, Work
 from bench.machine import description

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from bench.contenders import PATIENCE, USUAL, Contender, How, backend, gateway, running
+from bench.contenders import (
+    PATIENCE,
+    SASGATE,
+    USUAL,
+    Contender,
+    How,
+    backend,
+    gateway,
+    running,
+)
 from bench.crl.lists import Lists
 from bench.figures import Spread
 from bench.peers import apache, nginx
@@ -32,7 +41,7 @@ from sasgate.lab.switchboard import Switchboard
 from sasgate.lab.switches import OCSPMode
 
 
-SASGATE, NGINX, NGINX_CACHE, APACHE = "sasgate", "nginx", "nginx with ssl_ocsp_cache", "Apache"
+NGINX_CACHE = f"{nginx.NAME} with ssl_ocsp_cache"
 DELAY = 0.05
 # Of the same CN and OU under another serial: the catalogue's, in another kind of string.
 SAME_NAMES = "recette-printable"
@@ -207,9 +216,9 @@ class _Runner:
 
 _STARTS = {
     SASGATE: _Runner.sasgate,
-    NGINX: _Runner.nginx,
+    nginx.NAME: _Runner.nginx,
     NGINX_CACHE: _Runner.nginx,
-    APACHE: _Runner.apache,
+    apache.NAME: _Runner.apache,
 }
 
 

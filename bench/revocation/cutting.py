@@ -24,7 +24,7 @@ from threading import Thread
 from attrs import evolve, field, frozen
 
 from bench.client import WrongAnswer, dial
-from bench.contenders import PATIENCE, USUAL, Contender, gateway, running
+from bench.contenders import PATIENCE, SASGATE, USUAL, Contender, gateway, running
 from bench.crl.lists import Lists
 from bench.peers import apache, haproxy, nginx
 from bench.revocation.asking import SAME_NAMES, Bench
@@ -34,7 +34,6 @@ from sasgate.lab import trees
 from sasgate.lab.lists import ListTemplate, revoked, sign_list
 
 
-SASGATE = "sasgate"
 IDLE, BUSY, UNDER_WAY = "idle connection", "connection in use", "call under way"
 NEW, OTHER = "new connection", "another client's, idle"
 KINDS = (IDLE, BUSY, UNDER_WAY, NEW, OTHER)

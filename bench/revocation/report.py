@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 
+from bench.contenders import SASGATE
 from bench.figures import Spread, table
 from bench.machine import description
 from bench.peers.everyone import PROGRAMS
 from bench.revocation.asking import DELAY, Answers, Asked
-from bench.revocation.cutting import BUSY, IDLE, KINDS, NEW, SASGATE, UNDER_WAY, Cuts, Fate
+from bench.revocation.cutting import BUSY, IDLE, KINDS, NEW, UNDER_WAY, Cuts, Fate
 
 
 def report(answers: Answers, cuts: Cuts, load: str) -> list[str]:
