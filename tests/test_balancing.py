@@ -31,9 +31,18 @@ class TestAbsence:
         pooled.pass_time(0.1)
         assert pooled.pool.available()
 
+    @pytest.mark.parametrize("problem", [None, DEAD])
+    def test_of_one_that_nobody_has_called_nothing_is_known(
+        self, problem: Exception | None
+    ) -> None:
+        pooled = Pooled()
+        assert (pooled.pool.state.reachable, pooled.pool.state.tried) == (True, False)
+        pooled.server.refuses = problem
+        (pooled.connect if problem is None else pooled.fail)()
+        assert pooled.pool.state.tried
+
     def test_its_state_tells_why_and_for_how_long_until_it_answers_again(self) -> None:
         pooled = Pooled()
-        assert pooled.pool.state.reachable
         pooled.server.refuses = DEAD
         pooled.fail()
         pooled.pass_time(0.25)

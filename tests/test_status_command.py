@@ -112,6 +112,14 @@ def test_each_directions_connections_are_counted_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_a_server_that_nobody_has_called_is_not_said_to_be_reachable(tmp_path: Path) -> None:
+    (known,) = WELL.upstreams
+    untried = evolve(known, pool=evolve(known.pool, tried=False))
+    assert f"{known.pool.server} for {known.owner}: reachable" in of(tmp_path, WELL).output
+    said = of(tmp_path, judged(upstreams=(untried,))).output
+    assert f"{known.pool.server} for {known.owner}: not called yet" in said
+
+
 def test_without_outbound_no_applications_are_counted(tmp_path: Path) -> None:
     assert "from applications" not in of(tmp_path, judged()).output
 

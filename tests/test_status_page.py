@@ -93,6 +93,17 @@ class TestPage:
         assert said in document.text
         assert document.elements[0] == ("html", {"lang": language})
 
+    @pytest.mark.parametrize(
+        ("language", "said"), [(ENGLISH, "not called yet"), (FRENCH, "pas encore appelé")]
+    )
+    def test_a_server_that_nobody_has_called_is_not_said_to_be_reachable(
+        self, language: str, said: str
+    ) -> None:
+        (known,) = WELL.upstreams
+        untried = evolve(known, pool=evolve(known.pool, tried=False))
+        assert said not in read(judged(), language).text
+        assert said in read(judged(upstreams=(untried,)), language).text
+
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_an_expired_list_and_debrayage_are_critical_and_told_in_words(
         self, language: str

@@ -285,7 +285,8 @@ class OneConnection(Factory):
 class PoolState:
     """How it goes with a server; `problem` and `retry_in` (seconds) are of one out of reach.
 
-    `idle` counts connections that wait for a request.
+    `idle` counts connections that wait for a request. `tried` is false for a server that nobody
+    has called yet: it counts as reachable, and nothing is known of it.
     """
 
     server: str
@@ -293,6 +294,7 @@ class PoolState:
     problem: str
     retry_in: float
     idle: int
+    tried: bool = True
 
 
 class Pool:
@@ -326,12 +328,14 @@ class Pool:
         self._absence = 0.0
         self._retry_at = 0.0
         self._problem = ""
+        self._tried = False
 
     @property
     def state(self) -> PoolState:
         """How it goes with the server, as far as calls have told."""
         wait = max(0.0, self._retry_at - self.deadlines.now()) if self._absence else 0.0
-        return PoolState(self.name, not self._absence, self._problem, wait, len(self._idle))
+        idle = len(self._idle)
+        return PoolState(self.name, not self._absence, self._problem, wait, idle, self._tried)
 
     def available(self) -> bool:
         """Whether the server is not known to be dead, or is to be tried again."""
@@ -364,10 +368,12 @@ class Pool:
     def _mark_reachable(self) -> None:
         if self._absence:
             self._log.info("{server} answers again", server=self.name)
+        self._tried = True
         self._absence = 0.0
         self._problem = ""
 
     def _mark_unreachable(self, error: Exception) -> None:
+        self._tried = True
         if not self.available():
             return  # many requests that fail at once are one failure
         self._problem = why(Failure(error))

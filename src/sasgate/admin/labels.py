@@ -74,6 +74,7 @@ _LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "server_": ("server", "serveur"),
         "for": ("for", "pour"),
         "reachable": ("reachable", "joignable"),
+        "untried": ("not called yet", "pas encore appelé"),
         "unreachable": ("UNREACHABLE", "INJOIGNABLE"),
         "idle": ("idle connections", "connexions en attente"),
         "decisions": ("Last decisions", "Dernières décisions"),

@@ -142,7 +142,8 @@ def upstreams(status: Status, labels: Labels) -> Markup:
 
     def row(each: Upstream) -> Markup:
         pool = each.pool
-        word = labels["reachable"] if pool.reachable else labels["unreachable"]
+        known = "reachable" if pool.tried else "untried"
+        word = labels[known if pool.reachable else "unreachable"]
         level = "ok" if pool.reachable else "critical"
         return _row(
             each.owner,

@@ -120,8 +120,14 @@ def _upstreams(upstreams: list[Data]) -> Iterator[str]:
     yield "servers:"
     for each in upstreams:
         pool = each["pool"]
-        state = "reachable" if pool["reachable"] else f"UNREACHABLE, {pool['problem']}"
-        yield f"  {pool['server']} for {each['owner']}: {state}"
+        yield f"  {pool['server']} for {each['owner']}: {_pool_state(pool)}"
+
+
+def _pool_state(pool: Data) -> str:
+    if not pool["reachable"]:
+        return f"UNREACHABLE, {pool['problem']}"
+    # A gateway that is older than this command says nothing of it.
+    return "reachable" if pool.get("tried", True) else "not called yet"
 
 
 def _decisions(decisions: list[Data]) -> Iterator[str]:
