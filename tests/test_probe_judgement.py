@@ -1,5 +1,6 @@
 """What is made of what was seen of a server; times among it, which no test measures."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -105,3 +106,20 @@ def test_a_certificate_that_is_about_to_end_is_noted(lab: Lab, days: int, result
     sent = (lab.servers["server"].certificate,)
     assert sent[0].not_valid_after_utc > datetime.now(UTC)
     assert judge.certificate(Seen(How.DONE, shaken=True), None, sent, days).result is result
+
+
+@pytest.mark.parametrize(
+    ("verify", "remedy"),
+    [
+        ("FAILED:status unknown", "no usable list and no OCSP"),
+        ("FAILED:revoked", "deny list"),
+        ("SUCCESS", "sasgate check FILE"),
+        ("FAILED:untrusted issuer", "a certificate of this environment"),
+        (["FAILED:revoked"], "a certificate of this environment"),
+    ],
+)
+def test_what_to_do_follows_from_what_the_server_says_of_the_certificate(
+    verify: object, remedy: str
+) -> None:
+    refusal = answered(401, json.dumps({"verify": verify}).encode())
+    assert remedy in judge.slots(refusal).remedy

@@ -166,7 +166,7 @@ def _not_taken(check: str, seen: Seen) -> Row:
     verify = _json(seen).get("verify")
     told = f"{seen.words}, verify {verify}" if isinstance(verify, str) else seen.words
     if 400 <= seen.status < 500:
-        return Row(check, Result.FAIL, told, _LEAF)
+        return Row(check, Result.FAIL, told, _OF_VERIFY.get(str(verify), _LEAF))
     return Row(check, Result.FAIL, told, "is the application behind it up?")
 
 
@@ -212,3 +212,12 @@ _LEAF = (
     "is it a certificate of this environment? SAS sends its leaf alone: root and ACI-EL-ORG "
     "have to be among the server's own CAs"
 )
+# What sasgate's own `verify` already says of the certificate.
+_OF_VERIFY = {
+    "FAILED:status unknown": "there is no usable list and no OCSP: `sasgate status` on that host",
+    "FAILED:revoked": "it is revoked, or on that host's deny list: take another certificate",
+    "FAILED:expired": "the certificate has ended, or the server's clock is wrong",
+    "FAILED:not yet valid": "the certificate is not valid yet, or the server's clock is wrong",
+    "FAILED:not AUTH_CLI": "it is no certificate for clients: order one of type AUTH_CLI",
+    "SUCCESS": "CN, OU or address is not of SAS: `sasgate check FILE` there prints who is",
+}
