@@ -172,6 +172,13 @@ def test_only_its_owner_can_read_it(desk: Desk, mask: int) -> None:
         assert mode_of(desk.made()) == 0o600
 
 
+def test_without_a_group_it_says_how_the_service_may_read_it(desk: Desk) -> None:
+    name = re.escape(str(desk.to))
+    assert re.search(
+        f"chgrp sasgate {name}/\\S+ && chmod 0640 {name}", done(*desk.arguments).stdout
+    )
+
+
 def test_a_group_can_read_it_when_named(desk: Desk) -> None:
     group = grp.getgrgid(os.getegid()).gr_name
     path = desk.made("--group", group)

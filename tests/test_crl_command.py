@@ -245,6 +245,19 @@ class TestListing:
         result = CliRunner().invoke(main, ["crl", "--help"])
         assert "/etc/sasgate/prod.ini" in result.output
 
+    @pytest.mark.parametrize(
+        ("command", "way"), [("crl", "--config FILE"), ("check", "`sasgate check FILE`")]
+    )
+    def test_where_that_one_is_not_there_it_says_how_another_is_named(
+        self, command: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        absent = tmp_path / "prod.ini"
+        monkeypatch.setattr("sasgate.commands.daemon.DEFAULT_FILE", absent)
+        options = ["crl", "--config"] if command == "crl" else ["check"]
+        result = CliRunner().invoke(main, [*options, str(absent)])
+        assert result.exit_code == 1
+        assert f"{absent} does not exist; {way} names another" in result.stderr
+
 
 class TestExport:
     def test_all_that_is_verified_in_one_file(self, gateway: Gateway, tmp_path: Path) -> None:

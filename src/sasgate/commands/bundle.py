@@ -1,6 +1,7 @@
 """`sasgate bundle`: the one PEM that is presented to SAS (specification, 4.3.3)."""
 
 import grp
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,3 +185,6 @@ def _report(path: Path, credential: Credential, group: str | None) -> Iterator[s
     yield "In the configuration, under [outbound]:"
     yield f"  certificate = {path.absolute()}"
     yield "The gateway's user must be able to read it; one that runs takes it at SIGHUP."
+    if group is None:
+        name = shlex.quote(str(path))
+        yield f"For the service: chgrp sasgate {name} && chmod 0640 {name}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sasgate.commands.daemon import DEFAULT_FILE
+from sasgate.commands.daemon import DEFAULT_FILE, hint_at_another
 from sasgate.commands.faults import Refused
 from sasgate.commands.flows import flows
 from sasgate.commands.material import load_material
@@ -36,6 +36,7 @@ def check(file: Path, *, for_ans: bool, online: bool) -> None:
 
     Exit code 1 if FILE has a fault, or, with --online, if a flow is blocked.
     """
+    hint_at_another(file, "`sasgate check FILE`")
     now = datetime.now(UTC)
     try:
         settings = load(file)

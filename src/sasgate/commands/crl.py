@@ -7,7 +7,7 @@ import click
 
 from sasgate.commands.crl_daemon import forget, refresh
 from sasgate.commands.crl_table import expiry, name_of, names_of, table
-from sasgate.commands.daemon import config_option
+from sasgate.commands.daemon import config_option, hint_at_another
 from sasgate.commands.faults import Refused
 from sasgate.commands.kept_lists import KeptLists, kept_lists
 from sasgate.config import load
@@ -27,6 +27,7 @@ def crl(ctx: click.Context, config: Path) -> None:
         # `crl --config FILE export` means the same as `crl export --config FILE`.
         ctx.default_map = {ctx.invoked_subcommand: {"config": config}}
         return
+    hint_at_another(config)
     now = datetime.now(UTC)
     for line in table(_kept(config, now), now):
         click.echo(line)

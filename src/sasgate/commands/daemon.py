@@ -19,12 +19,18 @@ DEFAULT_FILE = Path("/etc/sasgate/prod.ini")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def hint_at_another(path: Path, how: str = "--config FILE") -> None:
+    """Of the usual file, where it is not there, say how another is named."""
+    if path == DEFAULT_FILE and not os.path.lexists(path):
+        click.echo(f"{path} does not exist; {how} names another", err=True)
+
+
 def _named(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
     """The file, for click; of the usual one, which is not there, it says how to name another."""
+    del parameter
     # A group parses its options before those of its subcommand, which may name another.
-    usual = path == parameter.default and not isinstance(ctx.command, click.Group)
-    if usual and not os.path.lexists(path):
-        click.echo(f"{path} does not exist; --config FILE names another", err=True)
+    if not isinstance(ctx.command, click.Group):
+        hint_at_another(path)
     return path
 
 
