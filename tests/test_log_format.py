@@ -248,6 +248,16 @@ class TestObserver:
         log.info("{line}", line=Broken(), journal_fields=())
         assert "sasgate.x" in stream.getvalue()
 
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "iso8859-15", "utf-8"])
+    def test_a_line_with_what_was_cut_is_written_in_any_locale(self, encoding: str) -> None:
+        """S39: nobody keeps a line out of the journal by a name or a path that is long."""
+        written = io.BytesIO()
+        stream = io.TextIOWrapper(written, encoding=encoding)
+        log = Logger("sasgate.x", observer=observer(Log(), stream))
+        log.info("{line}", line=escaped("a" * 300), journal_fields=())
+        line = written.getvalue().decode(encoding)
+        assert line.replace("\\u2026", "…").endswith(f"] {'a' * 256}…\n")
+
     @pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
     def test_json_goes_to_a_stream_of_text_or_bytes(self, kind: type) -> None:
         stream = kind()

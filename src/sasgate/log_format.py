@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import TextIOWrapper
 from math import isfinite
 from typing import IO, Any
 
@@ -119,6 +120,10 @@ def observer(log: Log, stream: IO[Any]) -> ILogObserver:
     """
     if log.format is LogFormat.JSON:
         return FileLogObserver(stream, json_line)
+    if isinstance(stream, TextIOWrapper):
+        # Or a locale that has no word for a character, such as the `…` of what was cut, loses the
+        # whole line, and whoever asks for a long path stays out of the journal.
+        stream.reconfigure(errors="backslashreplace")
     return FileLogObserver(stream, text_line)
 
 
