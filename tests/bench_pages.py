@@ -29,3 +29,9 @@ def filled_in(bench: str, lab: Lab, folder: Path, *options: object) -> Path:
     mark = re.compile(rf"<!-- bench-{bench}: begin -->.*<!-- bench-{bench}: end -->", re.DOTALL)
     assert mark.sub("", page.read_text("utf-8")) == mark.sub("", PAGE.read_text("utf-8"))
     return page
+
+
+def own_part(page: Path, bench: str) -> str:
+    """What stands between a bench's own marks: the rest of the page is of other runs."""
+    begun = page.read_text("utf-8").partition(f"<!-- bench-{bench}: begin -->")[2]
+    return begun.partition(f"<!-- bench-{bench}: end -->")[0]

@@ -8,7 +8,7 @@ import pytest
 
 from bench.floor import floors, handshakes
 from bench.peers.programs import authorities
-from bench_pages import filled_in
+from bench_pages import filled_in, own_part
 from sasgate.lab.pki import Lab
 
 
@@ -27,9 +27,7 @@ def pair(lab: Lab, folder: Path, client: str) -> tuple[handshakes.Side, handshak
 def test_the_page_has_both_versions_of_openssl(lab: Lab, tmp_path: Path) -> None:
     if not floors.SYSTEM_PYTHON.exists():
         pytest.skip("there is no Python of Debian's")
-    page = filled_in("floor", lab, tmp_path, "--count", 1)
-    own = page.read_text("utf-8").partition("<!-- bench-floor: begin -->")[2]
-    own = own.partition("<!-- bench-floor: end -->")[0]
+    own = own_part(filled_in("floor", lab, tmp_path, "--count", 1), "floor")
     rows = re.findall(
         r"^\| (\d+\.\d+\.\d+) \| ([\w, ]+) \| ([\d.]+) .* \| ([\d.]+) ", own, re.MULTILINE
     )

@@ -24,7 +24,7 @@ from bench.inbound.report import report, targets
 from bench.inbound.works import GET, POST, WORKS, Extent, Work
 from bench.plot import Bar, Panel, picture
 from bench.targets import collected
-from bench_pages import filled_in
+from bench_pages import filled_in, own_part
 from neighbours import installed
 from sasgate.lab.pki import Lab
 
@@ -50,9 +50,15 @@ def written(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled_in("inbound", lab, tmp_path_factory.mktemp("bench"), *works, *few)
 
 
-def figures_of(page: str, heading: str) -> dict[str, float]:
+@pytest.fixture(scope="module")
+def tables(written: Path) -> str:
+    """What it puts there."""
+    return own_part(written, "inbound")
+
+
+def figures_of(tables: str, heading: str) -> dict[str, float]:
     """The first figure of each contender, in the table below that heading."""
-    table = page.partition(f"### {heading}")[2].partition("###")[0]
+    table = tables.partition(f"### {heading}")[2].partition("###")[0]
     found = re.findall(r"^\| ([^|]+) \| ([\d.]+) \(", table, re.MULTILINE)
     return {name: float(figure) for name, figure in found}
 
@@ -60,42 +66,41 @@ def figures_of(page: str, heading: str) -> dict[str, float]:
 @pytest.mark.parametrize(
     "heading", ["New connection, one GET of 1 kB, TLS 1.3", "Kept connection, POST of 1 MB"]
 )
-def test_each_contender_does_each_work(written: Path, heading: str) -> None:
-    found = figures_of(written.read_text("utf-8"), heading)
+def test_each_contender_does_each_work(tables: str, heading: str) -> None:
+    found = figures_of(tables, heading)
     assert tuple(found) == CONTENDERS
     assert all(microseconds > 0 for microseconds in found.values())
 
 
 @pytest.mark.parametrize("pace", ["half of nginx's capacity", "half of the slowest one's capacity"])
-def test_each_contender_is_called_at_each_pace(written: Path, pace: str) -> None:
-    assert tuple(figures_of(written.read_text("utf-8"), f"Latency at {pace}")) == CONTENDERS
+def test_each_contender_is_called_at_each_pace(tables: str, pace: str) -> None:
+    assert tuple(figures_of(tables, f"Latency at {pace}")) == CONTENDERS
 
 
-def test_each_contender_holds_connections(written: Path) -> None:
-    found = figures_of(written.read_text("utf-8"), "Memory, 10 held connections")
+def test_each_contender_holds_connections(tables: str) -> None:
+    found = figures_of(tables, "Memory, 10 held connections")
     assert tuple(found) == CONTENDERS
 
 
-def test_a_work_that_was_left_out_is_not_called_reached(written: Path) -> None:
-    rows = [line for line in written.read_text("utf-8").splitlines()
+def test_a_work_that_was_left_out_is_not_called_reached(tables: str) -> None:
+    rows = [line for line in tables.splitlines()
             if line.startswith("| request on a kept connection")]  # fmt: skip
     left_out = [row for row in rows if "TLS 1.2" in row]
     assert len(left_out) == 2
     assert all(row.endswith("| not measured |  |") for row in left_out)
 
 
-def test_the_pictures_that_the_page_shows_are_there(written: Path) -> None:
-    shown = re.findall(r"!\[.*\]\((performance/inbound-.*)\)", written.read_text("utf-8"))
+def test_the_pictures_that_the_page_shows_are_there(written: Path, tables: str) -> None:
+    shown = re.findall(r"!\[.*\]\((performance/inbound-.*)\)", tables)
     assert len(shown) >= 2
     for name in shown:
         assert ElementTree.parse(written.parent / name).getroot().tag.endswith("svg")
 
 
-def test_every_table_has_a_cell_for_each_head(written: Path) -> None:
-    own = written.read_text("utf-8").partition("bench-inbound: begin")[2]
-    tables = re.findall(r"(?:^\|.*\n)+", own.partition("bench-inbound: end")[0], re.MULTILINE)
-    assert len(tables) > 6
-    assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
+def test_every_table_has_a_cell_for_each_head(tables: str) -> None:
+    found = re.findall(r"(?:^\|.*\n)+", tables, re.MULTILINE)
+    assert len(found) > 6
+    assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in found)
 
 
 def test_what_ab_says_is_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench.client import Connection, dial
 from bench.outbound.peers import CREATED, EDITOR, REQUEST, peers
 from bench.outbound.terminators import Terminator, nginx, stunnel
-from bench_pages import filled_in
+from bench_pages import filled_in, own_part
 from neighbours import installed
 from sasgate.lab.pki import Lab
 from sasgate.lab.processes import Ending
@@ -24,17 +24,16 @@ ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<ms>[\d.]+) \([\d.]+–[\d.]+\) \|"
 
 @pytest.fixture(scope="module")
 def written(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of performance, as the bench fills it in."""
+    """What the bench puts into the page of performance."""
     for each in ("nginx", "curl", "stunnel"):
         installed(each)
     folder = tmp_path_factory.mktemp("bench")
-    return filled_in("outbound", lab, folder, "--calls", 2).read_text("utf-8")
+    return own_part(filled_in("outbound", lab, folder, "--calls", 2), "outbound")
 
 
-def measured(page: str, heading: str = "Latency") -> dict[str, float]:
-    """Milliseconds of each contender; a table ends where the next begins, or the page."""
-    _, _, own = page.partition("<!-- bench-outbound: begin -->")
-    table = own.partition(f"### {heading} of a call")[2].partition("###")[0]
+def measured(tables: str, heading: str = "Latency") -> dict[str, float]:
+    """Milliseconds of each contender."""
+    table = tables.partition(f"### {heading} of a call")[2].partition("###")[0]
     return {row["name"]: float(row["ms"]) for row in ROW.finditer(table)}
 
 
