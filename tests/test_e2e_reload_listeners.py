@@ -13,6 +13,8 @@ from processes import BackendProcess, GatewayProcess, free_port, write_ini
 from raw_backend import Peer, RawBackend
 from raw_client import PATIENCE, Caller, attempts, closed, connected, request
 from reloading import edit, hang_up, loaded, open_files
+from sasgate.environments import RECETTE
+from sasgate.identity import fingerprint
 from sasgate.lab.pki import Lab
 
 
@@ -225,3 +227,46 @@ class TestPassedSockets:
         assert process.wait() == 1
         assert words in process.log
         assert "Traceback" not in process.log
+
+
+class TestWithdrawn:
+    def test_whom_the_same_reload_denies_is_cut_all_the_same(self, lab: Lab, ini: Path) -> None:
+        """S15: a listener that is renamed keeps nobody."""
+        with GatewayProcess(ini) as process, Caller(lab, process.port()).wire() as busy:
+            assert busy.ask(request("GET", "/echo")).status == 200
+            busy.send(_UNFINISHED)
+            edit(ini, ("[inbound]", "[inbound:other]"), denied(lab, "recette"))
+            hang_up(process)
+            assert busy.ended()
+            process.wait_for("cut FAILED:revoked listener=inbound ")
+
+    def test_whom_a_later_reload_denies_is_cut(self, lab: Lab, ini: Path) -> None:
+        """S15."""
+        with GatewayProcess(ini) as process, Caller(lab, process.port()).wire() as busy:
+            assert busy.ask(request("GET", "/echo")).status == 200
+            busy.send(_UNFINISHED)
+            edit(ini, ("[inbound]", "[inbound:other]"))
+            hang_up(process)
+            edit(ini, denied(lab, "recette"))
+            hang_up(process)
+            assert busy.ended()
+            process.wait_for("cut FAILED:revoked listener=inbound ")
+
+    def test_who_is_no_client_any_more_is_refused_its_first_request(
+        self, lab: Lab, ini: Path
+    ) -> None:
+        """S15: who has come and not asked yet is judged by what is in force when it asks."""
+        with GatewayProcess(ini) as process, Caller(lab, process.port()).wire() as silent:
+            process.wait_for("admitted")
+            edit(ini, ("[inbound]", "[inbound:other]"), (f"CN={RECETTE.client_cn},", "CN=other,"))
+            hang_up(process)
+            assert silent.ask(request("GET", "/echo")).status == 403
+
+
+_UNFINISHED = b"POST /echo HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 10\r\n\r\nabc"
+
+
+def denied(lab: Lab, client: str) -> tuple[str, str]:
+    """The change of a configuration that denies a client of the catalogue."""
+    section = f"[environment:lab-{client}]\n"
+    return section, f"{section}deny = {fingerprint(lab.clients[client].certificate)}\n"

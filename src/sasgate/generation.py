@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import combinations
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography import x509
 from OpenSSL import SSL
 
@@ -260,6 +260,21 @@ def _listener_rules(
         check_path=f"{inbound.base_path}/check".encode("ascii"),
         settings=inbound,
     )
+
+
+def leaving_rules(rules: ListenerRules, generation: Generation) -> ListenerRules:
+    """The rules of a listener that a generation has no more, for those whom it still serves.
+
+    Whom a reload denies is denied there too (S15): an environment that any listener still has
+    admits whom it admits now.
+    """
+    served = {
+        environment.name: environment
+        for listener in generation.listeners.values()
+        for environment in listener.environments
+    }
+    environments = tuple(served.get(each.name, each) for each in rules.environments)
+    return evolve(rules, environments=environments)
 
 
 def _routes(

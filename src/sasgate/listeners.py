@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from sasgate.admin.listener import AdminListener
 from sasgate.admin.pages import Pages
-from sasgate.generation import Generation
+from sasgate.generation import Generation, leaving_rules
 from sasgate.listener import Door, InboundListener
 from sasgate.local_listener import LocalDoor, OutboundListener
 from sasgate.ports import ADMIN, Change, OpenPort, Wanted, open_ports
@@ -95,6 +95,9 @@ class Listeners:
         self._listeners = prepared.listeners
         for name, listener in prepared.listeners.items():
             self._follow(name, listener, prepared.generation)
+        for listener in (*removed, *self._leaving):
+            if isinstance(listener, InboundListener):
+                listener.follow(leaving_rules(listener.rules, prepared.generation))
         for port in prepared.ports.kept:
             port.door.lead_to(prepared.listeners[port.listener], port.wanted.listen)
         self.ports = prepared.ports.open
