@@ -1,5 +1,6 @@
 """A list through a child process: what comes back is whole, or a failure (S24, S26, S28)."""
 
+import errno
 import fcntl
 import gc
 import hashlib
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from attrs import define, field
@@ -413,6 +415,16 @@ finish()
     async def test_cannot_be_started(self) -> None:
         failed = await self.failure(self.load(signed(self.org), command=("/nonexistent/python",)))
         assert failed.reason is LoadFailure.NOT_STARTED
+
+    async def test_want_of_descriptors_is_no_fault_of_the_list(self) -> None:
+        def none_left(*_: object) -> int:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        for name in ("memfd_create", "dup"):
+            with patch.object(os, name, none_left):
+                failed = await self.failure(self.load(signed(self.org, revoked(5))))
+            assert failed.reason is LoadFailure.NO_ROOM
+            assert "Too many open files" in str(failed)
 
     async def test_a_list_that_is_too_large_starts_nobody(self) -> None:
         der = signed(self.org)

@@ -70,6 +70,7 @@ class LoadFailure(Enum):
     """Why nothing is known of a list; the value is for people."""
 
     TOO_LARGE = "the list is too large"
+    NO_ROOM = "files or memory are lacking"
     NOT_STARTED = "the child process could not be started"
     TOO_SLOW = "the child process took too long"
     DIED = "the child process died"
@@ -207,6 +208,13 @@ class _Loading:
         if size > self.limits.size:
             raise LoadFailed(LoadFailure.TOO_LARGE, f"{size} bytes, {self.limits.size} at most")
         request = Request([ca.public_bytes(Encoding.DER) for ca in authorities], now, size)
+        try:
+            return await self._indexed(request, source)
+        except OSError as error:
+            # Which says nothing of the list.
+            raise LoadFailed(LoadFailure.NO_ROOM, str(error)) from error
+
+    async def _indexed(self, request: Request, source: bytes | int) -> LoadedList:
         index = os.memfd_create("sasgate-index", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             if not isinstance(source, bytes):
