@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sasgate.commands import SUBCOMMANDS, main
+from sasgate.commands import SUBCOMMANDS, daemon, main
 
 
 HEAVY = ("twisted", "cryptography", "OpenSSL", "sasgate.lab", "sasgate.config")
@@ -61,6 +61,7 @@ class TestTheUsualFile:
 
     @pytest.fixture(autouse=True)
     def absent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(daemon, "DEFAULT_FILE", tmp_path / "no.ini")
         for command in self.commands():
             for parameter in command.params:
                 if parameter.name in {"config", "file"}:

@@ -13,6 +13,7 @@ from front import GET, OK
 from memory_gateway import Caller
 from revoking_gateway import RevokingGateway, Seated
 from sasgate.admission import Outcome
+from sasgate.client_connection import GRACE
 from sasgate.lab import trees
 from sasgate.lab.ocsp_answers import REVOKED, UNKNOWN, Saying
 from sasgate.lab.pki import Lab
@@ -449,12 +450,16 @@ class TestRulesThatChangeWhileOCSPIsAsked:
         assert [each.outcome for each in asking.journal.decisions] == ["forbidden"]
 
     def test_who_has_asked_for_nothing_yet_is_served_out(self, asking: RevokingGateway) -> None:
-        """S56: there is nothing to answer, and its next connection is told."""
+        """S56: there is nothing to answer, and its next connection is told.
+
+        It may have asked already, with its request on the way: for so long it is waited for.
+        """
         caller = asking.seat()
         asking.listener.rules = asking.rules(asking.changes | {"OU=499700234190004": "OU=1"})
         asking.checks.rules_changed()
         asking.reply()
-        asking.pass_time(0)
+        assert not caller.wire.lost
+        asking.pass_time(GRACE)
         assert caller.wire.lost
         assert asking.server.attempts == 0
         assert cuts(asking) == []
