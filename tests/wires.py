@@ -39,7 +39,16 @@ class Wire:
         self._unsent = bytearray()
         self._producer: Any = None
         self._full = False
-        self._readable = os.eventfd(0, os.EFD_NONBLOCK)
+        # Made where it is asked for: some tests have thousands of connections.
+        self._readable: int | None = None
+
+    def __del__(self) -> None:
+        self._close_descriptor()
+
+    def _close_descriptor(self) -> None:
+        readable, self._readable = self._readable, None
+        if readable is not None:
+            os.close(readable)
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.delays = not enabled
@@ -82,6 +91,8 @@ class Wire:
             self.clock.callLater(0, self._end)
 
     def fileno(self) -> int:
+        if self._readable is None:
+            self._readable = os.eventfd(0, os.EFD_NONBLOCK)
         return self._readable
 
     def getPeer(self) -> None:
@@ -95,7 +106,7 @@ class Wire:
         if self.lost:
             return
         self.lost = True
-        os.close(self._readable)
+        self._close_descriptor()
         self.protocol.connectionLost(Failure(reason))
 
     def close(self) -> None:
@@ -110,7 +121,7 @@ class Wire:
 
     def send_unseen(self) -> None:
         """The peer has sent or closed, and the reactor has not looked yet."""
-        os.eventfd_write(self._readable, 1)
+        os.eventfd_write(self.fileno(), 1)
 
     def take(self, most: int | None = None) -> bytes:
         """The peer reads what was written, or so much of it."""
