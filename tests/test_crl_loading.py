@@ -25,6 +25,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from crl_judging import NOW, ORG, ORG_LIST, PERS, ROOT_LIST, signed
+from descriptors import descriptors, given_back
 from sasgate.lab.authority import Authority
 from sasgate.lab.lists import delta, forged, many_serials, plain_list, revoked
 from sasgate.lab.pki import Lab
@@ -113,18 +114,10 @@ class Loading(TestCase):
         # Until the next turn the last Deferred's result is still held.
         await turn()
         gc.collect()
-        await self.given_back()
-        assert descriptors() - self.descriptors == set()
+        await given_back(self.descriptors)
         for pid in self.reactor.pids:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
-
-    async def given_back(self) -> None:
-        """Wait for the threads that give memory back; not without end."""
-        for _ in range(500):
-            if descriptors() == self.descriptors:
-                return
-            await deferLater(reactor, 0.01)
 
     def load(self, source: bytes | int, **options: Any) -> Deferred[LoadedList]:
         authorities = [self.org.certificate, self.lab.authorities[PERS].certificate]
@@ -154,19 +147,6 @@ class Loading(TestCase):
 
 async def turn(seconds: float = 0) -> None:
     await deferLater(reactor, seconds)
-
-
-def descriptors() -> set[tuple[str, str]]:
-    """The files open here that a load could leave behind."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            target = str(entry.readlink())
-        except FileNotFoundError:
-            continue
-        if target.startswith(("/memfd:sasgate", "pipe:")):
-            found.add((entry.name, target))
-    return found
 
 
 @contextmanager
@@ -252,8 +232,7 @@ class Taken(Loading):
         assert 5 in held.serials
         assert descriptors() != self.descriptors
         del held
-        await self.given_back()
-        assert descriptors() == self.descriptors
+        await given_back(self.descriptors)
 
     async def test_two_loads_do_not_mix(self) -> None:
         pers = self.lab.authorities[PERS]

@@ -16,6 +16,7 @@ from twisted.logger import LogEvent
 from twisted.trial.unittest import TestCase
 
 from crl_judging import ORG, ORG_LIST, ROOT_LIST, sha256, signed
+from descriptors import descriptors, given_back
 from sasgate.environments import ACI_EL_ORG_TEST, ACR_EL_TEST
 from sasgate.lab.authority import Authority
 from sasgate.lab.lists import forged, revoked
@@ -75,7 +76,7 @@ class Real(TestCase):
         del self.changes, self.world
         await deferLater(reactor, 0)
         gc.collect()
-        assert descriptors() <= self.before
+        await given_back(self.before)
 
     def store(self, plan: Plan, **changes: Any) -> Store:
         options = {"refresh": None, "download": self.world.download, "changed": self.changes}
@@ -196,14 +197,3 @@ class TestGenuine(Real):
             x509.load_der_x509_certificate((self.shared / each).read_bytes()) for each in cas
         ]
         return Plan(sources, tuple(certificates))
-
-
-def descriptors() -> set[str]:
-    """What this process has open, but for what reading this opens."""
-    found = set()
-    for each in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(f"{each.name} {each.readlink()}")
-        except FileNotFoundError:
-            continue
-    return found
